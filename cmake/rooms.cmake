@@ -1,0 +1,56 @@
+# adieu_room(name [PURE] [DIRECTORY dir] [USES room...] [LIBRARIES target...] [PROGRAM name])
+#
+# A folder is a room is a library target adieu_<name> is a namespace. PURE rooms are compiled without exceptions and
+# RTTI. With PROGRAM, main.cc in the folder becomes the program and the rest the library.
+
+add_library(adieu_settings INTERFACE)
+target_include_directories(adieu_settings INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+target_compile_options(adieu_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wswitch-enum -Wold-style-cast -Wnon-virtual-dtor
+  -Wundef -g $<$<BOOL:${ADIEU_WARNINGS_AS_ERRORS}>:-Werror>)
+target_compile_definitions(adieu_settings INTERFACE _GLIBCXX_ASSERTIONS)
+# libstdc++ 12 uses what it has deprecated itself (std::stable_sort: get_temporary_buffer); only clang says so.
+target_compile_options(adieu_settings INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
+if(ADIEU_SANITIZE)
+  target_compile_options(adieu_settings INTERFACE -fsanitize=${ADIEU_SANITIZE} -fno-sanitize-recover=all
+                                                  -fno-omit-frame-pointer)
+  target_link_options(adieu_settings INTERFACE -fsanitize=${ADIEU_SANITIZE})
+endif()
+
+find_program(ADIEU_CCACHE ccache)
+if(ADIEU_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${ADIEU_CCACHE})
+endif()
+find_program(ADIEU_MOLD mold)
+if(ADIEU_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+function(adieu_room name)
+  cmake_parse_arguments(room "PURE" "DIRECTORY;PROGRAM" "USES;LIBRARIES" ${ARGN})
+  if(NOT room_DIRECTORY)
+    set(room_DIRECTORY src/${name})
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${room_DIRECTORY}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(sources)
+    add_library(adieu_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(adieu_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_link_libraries(adieu_${name} ${scope} adieu_settings ${room_LIBRARIES})
+  foreach(used ${room_USES})
+    target_link_libraries(adieu_${name} ${scope} adieu_${used})
+  endforeach()
+  if(room_PURE AND sources)
+    target_compile_options(adieu_${name} PRIVATE -fno-exceptions -fno-rtti)
+    set(ADIEU_PURE_ROOMS ${ADIEU_PURE_ROOMS} ${name} PARENT_SCOPE)
+  endif()
+  if(room_PROGRAM)
+    add_executable(${room_PROGRAM} ${PROJECT_SOURCE_DIR}/${room_DIRECTORY}/main.cc)
+    target_link_libraries(${room_PROGRAM} PRIVATE adieu_${name})
+    set_target_properties(${room_PROGRAM} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  endif()
+endfunction()
