@@ -1,0 +1,85 @@
+// What the control plane may ask of a data plane, and what the plane answers.
+//
+// What lives here: Command, Receipt and their closed enumerations. What does not: rings (rings.h), why (control).
+// A command can never overtake a sign of life: an abort names the count of segments heard on which its verdict rests,
+// and the plane refuses it if the count has moved. Doing a command twice is harmless.
+#pragma once
+
+#include <cstdint>
+
+#include "base/terms.h"
+#include "base/time.h"
+#include "plane/connection_id.h"
+
+namespace adieu::plane {
+
+enum class CommandKind : std::uint8_t {
+  Probe = 1,   // ask the peer for a sign, in the form given
+  Finish = 2,  // queue our FIN, as the application's shutdown would
+  Abort = 3,   // end it: with an RST, or silently
+  Forget = 4,  // end TIME-WAIT before its time
+};
+
+struct Command {
+  CommandKind kind = CommandKind::Probe;
+  ConnectionId id{};
+  State expected_state = State::Closed;  // the plane refuses if the connection is in another
+  ProbeForm form = ProbeForm::Bare;      // Probe only
+  bool silent = false;                   // Abort only: no RST
+  std::uint32_t heard = 0;               // Abort only: Record::heard on which the verdict rests
+  std::uint32_t epoch = 0;               // of the control plane that wrote it; an older one is void
+  Instant expires{};                     // refused from this instant on
+  std::uint64_t verdict = 0;             // the ledger's number for the verdict behind it; never 0
+};
+
+enum class Outcome : std::uint8_t {
+  Done = 1,
+  WrongIdentity = 2,  // another incarnation or generation, or no such slot
+  AlreadyEnded = 3,
+  WrongState = 4,
+  HeardSince = 5,  // a segment has been heard since the verdict
+  Expired = 6,
+  Void = 7,        // written by an earlier control plane, not taken before the next one started
+  Unable = 8,      // this plane cannot do that (abilities), or not in this state
+  TooSoon = 9,     // a bare probe less than a second after the last (peers limit such answers)
+  Malformed = 10,  // not a command; the plane skipped it
+};
+inline constexpr unsigned kOutcomes = 11;  // index 0 unused
+
+struct Receipt {
+  std::uint64_t command = 0;  // the command's number in its ring, from 1
+  std::uint64_t verdict = 0;
+  ConnectionId id{};
+  CommandKind kind = CommandKind::Probe;
+  ProbeForm form = ProbeForm::Bare;
+  Outcome outcome = Outcome::Malformed;
+  State state = State::Closed;  // after the command
+  std::uint32_t epoch = 0;      // of the command
+  std::uint32_t heard = 0;      // Record::heard when the plane decided
+  Instant at{};
+};
+
+std::string_view name(CommandKind kind);
+std::string_view name(Outcome outcome);
+
+// What a plane can report and do; a bit set. Policy honours it; each can be switched off for tests.
+enum class Ability : std::uint64_t {
+  ProbeEcho = 1U << 0,
+  ProbeBare = 1U << 1,
+  ProbePending = 1U << 2,
+  Finish = 1U << 3,
+  AbortReset = 1U << 4,
+  AbortSilent = 1U << 5,
+  Forget = 1U << 6,
+  GuardedAbort = 1U << 7,  // checks the count heard at the very moment of the abort
+  ReportsHeard = 1U << 8,  // counts every acceptable segment
+  ReportsHolder = 1U << 9,
+  ReportsReading = 1U << 10,  // knows whether the end of stream was read
+  ReportsReason = 1U << 11,   // knows why a connection ended
+};
+using Abilities = std::uint64_t;
+constexpr Abilities operator|(Ability a, Ability b) { return static_cast<Abilities>(a) | static_cast<Abilities>(b); }
+constexpr Abilities operator|(Abilities a, Ability b) { return a | static_cast<Abilities>(b); }
+constexpr bool has(Abilities set, Ability one) { return (set & static_cast<Abilities>(one)) != 0; }
+
+}  // namespace adieu::plane

@@ -1,0 +1,68 @@
+// What every connection has, as its plane reports it: facts, never opinions.
+//
+// What lives here: Record, the value that a slot of the connection table holds. What does not: the slot's 128 octets
+// (table.h), what only some connections have, verdicts (control).
+// A fact that a plane cannot know is marked unknown (Instant::unknown(), Known::Unknown, kUnknownCount), never guessed.
+#pragma once
+
+#include <cstdint>
+
+#include "base/address.h"
+#include "base/terms.h"
+#include "base/time.h"
+
+namespace adieu::plane {
+
+enum class Known : std::uint8_t { Unknown = 0, No = 1, Yes = 2 };
+
+// Who on this host still refers to the connection.
+enum class Holder : std::uint8_t {
+  Unknown = 0,
+  Held = 1,         // an application holds it
+  AcceptQueue = 2,  // established, but no application has accepted it yet
+  Orphan = 3,       // nobody: closed by its application, or the application died
+};
+
+inline constexpr std::uint32_t kUnknownCount = UINT32_MAX;
+
+struct Record {
+  std::uint32_t generation = 0;  // of the slot; 0: never used
+  Endpoint local{};
+  Endpoint remote{};
+  State state = State::Closed;
+  EndReason reason = EndReason::None;  // not None: it has ended, and `ended_by` is set where a verdict did it
+
+  Holder holder = Holder::Unknown;
+  Known end_of_stream_read = Known::Unknown;  // the application has read the end of the peer's stream
+  bool receive_shut = false;                  // SHUT_RD: what arrives is acknowledged and discarded
+  bool send_shut = false;                     // SHUT_WR or close: our FIN is queued, sent or acknowledged
+  bool peer_window_closed = false;            // the peer advertises a window of zero, and we have something to send
+  bool can_echo = false;    // a data octet that the peer acknowledged is at hand: the data echo is possible
+  bool can_probe = false;   // this plane can probe this connection now, in at least the bare form
+  bool passed_r1 = false;   // retransmissions reached R1 (RFC 9293 section 3.8.3) without an answer
+  bool soft_error = false;  // a validated ICMP error has been heard since the peer was last heard
+
+  // Each fact has a clock of its own. CLOCK_MONOTONIC.
+  Instant state_entered{};
+  Instant last_heard{};      // last acceptable segment
+  Instant progress_in{};     // last new data octet or FIN from the peer
+  Instant progress_out{};    // last time SND.UNA moved
+  Instant oldest_unacked{};  // since when the oldest unacknowledged octet waits as the oldest; never(): there is none
+
+  std::uint32_t heard = 0;     // acceptable segments heard, modulo 2^32
+  std::uint32_t attempts = 0;  // transmissions of the oldest unacknowledged octet since the peer was last heard
+
+  // Probes sent since the peer was last heard, none of them answered. Saturating.
+  std::uint16_t probes[kProbeForms] = {};
+  Instant probe_first{};
+  Instant probe_last{};
+
+  std::uint32_t unread = kUnknownCount;  // octets received that the application has not read
+  std::uint32_t unsent = kUnknownCount;  // octets the application gave that the peer has not acknowledged
+  std::uint64_t ended_by = 0;            // the verdict that commanded the end; 0: none did. Only once ended.
+
+  constexpr bool has_ended() const { return reason != EndReason::None; }
+  bool operator==(const Record&) const = default;
+};
+
+}  // namespace adieu::plane
