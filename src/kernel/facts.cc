@@ -1,0 +1,127 @@
+// The rules of facts.h, one function a group of facts. What does not live here: memory between sweeps (sweep.cc).
+#include "kernel/facts.h"
+
+namespace adieu::kernel {
+namespace {
+
+using plane::Holder;
+using plane::Known;
+using plane::Record;
+
+Holder holder_of(const Socket& socket) {
+  if (socket.inode != 0) return Holder::Held;
+  switch (socket.state) {
+    // close() moves these two on (to FIN-WAIT-1, LAST-ACK): without a descriptor, nobody has accepted it yet.
+    case State::Established:
+    case State::CloseWait: return Holder::AcceptQueue;
+    // Only the application's own close or shutdown leads here.
+    case State::FinWait1:
+    case State::FinWait2:
+    case State::Closing:
+    case State::LastAck: return Holder::Orphan;
+    // The minisock of TIME-WAIT is cut off from its socket, whose descriptor may still be open, with data to read.
+    case State::TimeWait:
+    // A connection request belongs to its listener.
+    case State::SynReceived:
+    case State::SynSent:
+    case State::Listen:
+    case State::Closed: return Holder::Unknown;
+  }
+  return Holder::Unknown;
+}
+
+// Octets of ours without an acknowledgment, less the SYN or FIN that the kernel counts among them.
+std::uint32_t unsent_of(const Socket& socket) {
+  const bool counts_one = socket.state == State::SynSent || socket.state == State::SynReceived ||
+                          socket.state == State::FinWait1 || socket.state == State::Closing ||
+                          socket.state == State::LastAck;
+  return socket.send_queue - (counts_one && socket.send_queue > 0 ? 1U : 0U);
+}
+
+void set_reading(const Socket& socket, Record& record) {
+  if (!is_receiving_closed(socket.state)) {
+    record.end_of_stream_read = Known::No;  // there is none to read
+    if (socket.is_whole || socket.state == State::SynReceived) record.unread = socket.receive_queue;
+  } else if (socket.is_whole) {
+    // The FIN is the last to be read, and counts one.
+    const bool fin_unread = socket.receive_queue > 0;
+    record.end_of_stream_read = fin_unread ? Known::No : Known::Unknown;
+    record.unread = fin_unread ? socket.receive_queue - 1 : 0;
+  }
+}
+
+// Two readings of one instant keep the first.
+Instant settled(Instant before, Instant reading) {
+  return before.is_known() && reading <= before + kTick ? before : reading;
+}
+
+void set_clocks(const Socket& socket, const Record* previous, const Seen& seen, Record& record) {
+  const bool entered = previous == nullptr ? seen.is_new : previous->state != socket.state;
+  if (entered) {
+    record.state_entered = seen.now;
+  } else if (previous != nullptr) {
+    record.state_entered = previous->state_entered;
+  }
+
+  const Instant read_at = seen.now + socket.read_after;
+  const Instant before_heard = previous != nullptr ? previous->last_heard : Instant::unknown();
+  const Instant before_in = previous != nullptr ? previous->progress_in : Instant::unknown();
+  const bool has_clocks = socket.is_whole && is_synchronized(socket.state);
+  if (has_clocks) {
+    const Instant heard = read_at - earlier(socket.since_data, socket.since_ack);
+    record.last_heard = seen.is_quiet && before_heard.is_known() ? before_heard : settled(before_heard, heard);
+  }
+
+  if (is_receiving_closed(socket.state)) {
+    const bool fin_came = previous != nullptr ? !is_receiving_closed(previous->state) : seen.is_new;
+    record.progress_in = fin_came ? seen.now : before_in;
+  } else if (has_clocks && socket.octets_in > 0) {
+    const Instant data = read_at - socket.since_data;
+    record.progress_in = seen.is_quiet && before_in.is_known() ? before_in : settled(before_in, data);
+  } else {
+    record.progress_in = before_in;
+  }
+}
+
+void set_sending(const Socket& socket, Record& record) {
+  if (!socket.is_whole && socket.state != State::SynReceived) {
+    // FIN-WAIT-2 and TIME-WAIT: everything of ours, the FIN included, has been acknowledged.
+    record.unsent = 0;
+    record.oldest_unacked = Instant::never();
+    return;
+  }
+  record.unsent = unsent_of(socket);
+  // A connection request waits for the acknowledgment of its SYN,ACK; the timer's retries are its retransmissions.
+  const bool request = !socket.is_whole;
+  const bool in_flight = request || socket.unacked > 0;
+  const std::uint32_t repeated = request ? socket.timer_retries : socket.retransmits;
+  record.oldest_unacked = in_flight ? Instant::unknown() : Instant::never();
+  if (in_flight) {
+    record.attempts = 1 + repeated;
+    record.passed_r1 = repeated >= kR1;
+  } else if (socket.timer == Timer::Persist) {
+    record.attempts = socket.probes;
+  }
+  record.peer_window_closed =
+      socket.peer_window_known && socket.peer_window == 0 && socket.send_queue > 0 && is_synchronized(socket.state);
+}
+
+}  // namespace
+
+Record record_of(const Socket& socket, const Record* previous, const Seen& seen) {
+  Record record;
+  if (previous != nullptr) record.generation = previous->generation;
+  record.local = socket.key.local;
+  record.remote = socket.key.remote;
+  record.state = socket.state;
+  record.holder = holder_of(socket);
+  record.receive_shut = socket.receive_shut && record.holder == Holder::Held && !is_receiving_closed(socket.state);
+  record.send_shut = socket.send_shut || is_sending_closed(socket.state);
+  record.heard = plane::kUnknownCount;
+  set_reading(socket, record);
+  set_clocks(socket, previous, seen, record);
+  set_sending(socket, record);
+  return record;
+}
+
+}  // namespace adieu::kernel

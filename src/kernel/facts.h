@@ -1,0 +1,52 @@
+// What a Linux socket says, as the facts of the seam. Pure.
+//
+// What lives here: Socket -> plane::Record, and which facts this plane can know at all. What does not: identity and
+// ends (sweep.h), reading the kernel (sock_diag.h).
+//
+// Known exactly: endpoints, state, who holds it (but in SYN-RECEIVED and TIME-WAIT), send_shut, unread, unsent, oldest
+// unacknowledged where there is none, peer_window_closed.
+// Known in part:
+//   last_heard     later of the last acceptable ACK and the last in-order data. A zero-length keepalive probe from the
+//                  peer refreshes neither: the kernel discards it before it looks at the acknowledgment. To the
+//                  kernel's tick (kTick). Unknown for a minisock.
+//   progress_in    last in-order data; once the peer's FIN is in, the sweep that saw it come, else unknown: the kernel
+//                  keeps no clock for a FIN.
+//   state_entered  the sweep that saw the change (or saw the connection appear), else unknown: late by less than the
+//                  time between two sweeps.
+//   end_of_stream_read  No is certain; Yes cannot be proven here (a FIN that came with data counts as read with it).
+//   receive_shut   only before the peer's FIN: from then on the kernel says so itself.
+// Never known: heard (tcpi_segs_in counts unacceptable segments too), progress_out, when the oldest unacknowledged
+// octet was first sent, soft_error. Probes are those that adieu commanded, and here it can command none; the kernel's
+// own keepalives without an answer are Socket::probes.
+#pragma once
+
+#include <optional>
+
+#include "base/time.h"
+#include "kernel/socket.h"
+#include "plane/command.h"
+#include "plane/record.h"
+
+namespace adieu::kernel {
+
+// What a read-only sweep can report and do.
+inline constexpr plane::Abilities kAbilities = static_cast<plane::Abilities>(plane::Ability::ReportsHolder);
+
+// The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
+// written: two readings of one instant differ by that, and are one.
+inline constexpr Duration kTick = milliseconds(20);
+
+// RFC 9293 section 3.8.3: "The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO"; also
+// the default of tcp_retries1.
+inline constexpr std::uint8_t kR1 = 3;
+
+struct Seen {
+  Instant now;            // of the sweep
+  bool is_new = false;    // not there in the sweep before, which missed nothing: it came into being since
+  bool is_quiet = false;  // no segment has come in since the previous record
+};
+
+// `previous`: what was published of this connection before, if anything.
+plane::Record record_of(const Socket& socket, const plane::Record* previous, const Seen& seen);
+
+}  // namespace adieu::kernel

@@ -1,0 +1,59 @@
+// Asking the kernel about its TCP sockets, through netlink (sock_diag).
+//
+// What lives here: Diag, the socket to the kernel. What does not: what the answers mean (reply.h, facts.h).
+// It reads and changes nothing; it needs no capability. It sees the network namespace in which it was opened.
+//
+// A dump is no snapshot: the kernel walks its hash table bucket by bucket. A socket that was there throughout may be
+// visited twice, or (when a bucket changes while the walk stands in it) be missed. Whoever concludes anything from an
+// absence asks again by name: find().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/address.h"
+#include "kernel/reply.h"
+#include "kernel/socket.h"
+
+struct mnl_socket;
+
+namespace adieu::kernel {
+
+// A dump that the kernel calls inconsistent is asked for again, so often at the most.
+inline constexpr unsigned kDumpAttempts = 4;
+
+class Diag {
+ public:
+  static std::expected<Diag, Error> open();
+
+  // Each TCP socket in any state but LISTEN and CLOSED, in no order; after an interruption the visits begin again.
+  [[nodiscard]] std::expected<void, Error> dump(Visit visit, void* context);
+  // The same as a list, each socket once, by cookie.
+  [[nodiscard]] std::expected<std::vector<Socket>, Error> all();
+  // One socket by name; nullopt: there is none of that cookie (any more).
+  [[nodiscard]] std::expected<std::optional<Socket>, Error> find(const SocketKey& key);
+
+ private:
+  struct Close {
+    void operator()(mnl_socket* socket) const;
+  };
+  Diag() = default;
+  std::expected<void, Error> connect();
+  std::expected<void, Error> ask(Family family, const SocketKey* key, Asked& asked);
+  std::expected<Replies, Error> receive(const Asked& asked, Visit visit, void* context);
+  std::expected<void, Error> dump_family(Family family, Visit visit, void* context);
+  std::expected<bool, Error> dump_once(Family family, Visit visit, void* context);
+  Duration elapsed() const;
+
+  std::unique_ptr<mnl_socket, Close> socket_;  // null after a failure that left it in an unknown condition
+  std::unique_ptr<std::uint32_t[]> buffer_;
+  std::uint32_t number_ = 0;  // of the latest question
+  Instant began_;             // the latest dump
+  Duration answered_after_;   // when the kernel wrote the answer that we receive next
+};
+
+}  // namespace adieu::kernel

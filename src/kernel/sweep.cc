@@ -1,0 +1,88 @@
+// Identity: a cookie keeps its slot until the kernel has forgotten it. What does not live here: the facts (facts.cc).
+#include "kernel/sweep.h"
+
+#include "base/assert.h"
+#include "kernel/facts.h"
+
+namespace adieu::kernel {
+
+void Sweep::begin(Instant now) {
+  now_ = now;
+  ++sweep_;
+  cursor_ = 0;
+  counts_ = {};
+}
+
+void Sweep::see(const Socket& socket, const plane::ControlView& control) {
+  const auto known = slots_.find(socket.key.cookie);
+  if (known == slots_.end()) {
+    open(socket, control);
+  } else {
+    meet(known->second, socket);
+  }
+}
+
+void Sweep::open(const Socket& socket, const plane::ControlView& control) {
+  const plane::Record record =
+      record_of(socket, nullptr, {.now = now_, .is_new = previous_missed_none_, .is_quiet = false});
+  const auto slot = table_.open(record, control);
+  if (!slot) {
+    ++counts_.refused;
+    return;
+  }
+  if (*slot >= connections_.size()) connections_.resize(*slot + std::size_t{1});
+  connections_[*slot] = {.cookie = socket.key.cookie,
+                         .sweep = sweep_,
+                         .interface = socket.key.interface,
+                         .segments_in = socket.segments_in,
+                         .counts_segments = socket.is_whole};
+  slots_.emplace(socket.key.cookie, *slot);
+  table_.event(plane::EventKind::Opened, *slot);
+  ++counts_.opened;
+  ++counts_.seen;
+}
+
+void Sweep::meet(std::uint32_t slot, const Socket& socket) {
+  Connection& connection = connections_[slot];
+  const plane::Record previous = table_.last(slot);
+  const bool is_quiet = socket.is_whole && connection.counts_segments && connection.segments_in == socket.segments_in;
+  const plane::Record record = record_of(socket, &previous, {.now = now_, .is_new = false, .is_quiet = is_quiet});
+  // A slot that says the same is left alone: its readers and the cache keep it as it is.
+  if (record != previous) table_.publish(slot, record);
+  if (record.state != previous.state) table_.event(plane::EventKind::StateChanged, slot);
+  if (connection.sweep != sweep_) ++counts_.seen;
+  connection.sweep = sweep_;
+  connection.interface = socket.key.interface;
+  connection.segments_in = socket.segments_in;
+  connection.counts_segments = socket.is_whole;
+}
+
+std::optional<SocketKey> Sweep::poll_missing() {
+  while (cursor_ < connections_.size()) {
+    const std::uint32_t slot = cursor_++;
+    const Connection& connection = connections_[slot];
+    if (connection.cookie == 0 || connection.sweep == sweep_) continue;
+    const plane::Record last = table_.last(slot);
+    return SocketKey{
+        .cookie = connection.cookie, .local = last.local, .remote = last.remote, .interface = connection.interface};
+  }
+  return std::nullopt;
+}
+
+void Sweep::vanished(std::uint64_t cookie) {
+  const auto known = slots_.find(cookie);
+  ADIEU_ASSERT(known != slots_.end() && connections_[known->second].sweep != sweep_);
+  const std::uint32_t slot = known->second;
+  table_.end(slot, table_.last(slot), EndReason::Vanished, 0);
+  connections_[slot] = {};
+  slots_.erase(known);
+  ++counts_.vanished;
+}
+
+void Sweep::finish() {
+  ADIEU_ASSERT(!poll_missing());
+  // What had no slot is not new when it gets one.
+  previous_missed_none_ = counts_.refused == 0;
+}
+
+}  // namespace adieu::kernel

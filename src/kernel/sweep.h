@@ -1,0 +1,70 @@
+// The kernel's sockets as connections of a table: who is who from one sweep to the next.
+//
+// What lives here: Sweep, which gives each cookie a slot, publishes what is seen and ends what is gone. What does not:
+// the dump itself (sock_diag.h), the facts (facts.h), the ring of commands (plane.h).
+//
+// A sweep is begin(), see() for each socket in any order and any number of times, then poll_missing() until it is
+// empty, each answered with see() (it is there after all) or vanished(), then finish(). A sweep that is broken off
+// before poll_missing() ends nothing: begin() starts the next one. One thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "kernel/socket.h"
+#include "plane/control_block.h"
+#include "plane/table.h"
+
+namespace adieu::kernel {
+
+struct SweepCounts {
+  std::uint32_t seen = 0;  // connections, each once
+  std::uint32_t opened = 0;
+  std::uint32_t vanished = 0;
+  std::uint32_t refused = 0;  // sockets for which the table had no slot
+};
+
+class Sweep {
+ public:
+  // `table` outlives the sweep, and has no other writer.
+  explicit Sweep(plane::TableWriter& table) : table_(table) {}
+
+  // input
+  void begin(Instant now);
+  void see(const Socket& socket, const plane::ControlView& control);
+  void vanished(std::uint64_t cookie);
+  void finish();
+
+  // output
+  // The next connection that this sweep has not met, by slot; nullopt: all others are accounted for.
+  std::optional<SocketKey> poll_missing();
+  const SweepCounts& counts() const { return counts_; }
+  std::size_t connections() const { return slots_.size(); }
+
+ private:
+  struct Connection {
+    std::uint64_t cookie = 0;  // 0: the slot holds no live connection
+    std::uint32_t sweep = 0;   // in which it was met last
+    std::uint32_t interface = 0;
+    std::uint32_t segments_in = 0;
+    bool counts_segments = false;  // segments_in is of a whole socket
+  };
+
+  void meet(std::uint32_t slot, const Socket& socket);
+  void open(const Socket& socket, const plane::ControlView& control);
+
+  plane::TableWriter& table_;
+  std::unordered_map<std::uint64_t, std::uint32_t> slots_;  // by cookie; looked up only, never walked
+  std::vector<Connection> connections_;                     // by slot
+  Instant now_;
+  std::uint32_t sweep_ = 0;
+  std::uint32_t cursor_ = 0;           // of poll_missing()
+  bool previous_missed_none_ = false;  // the sweep before was whole: what is new has come into being since
+  SweepCounts counts_;
+};
+
+}  // namespace adieu::kernel
