@@ -1,6 +1,7 @@
 // What the control plane may ask of a data plane, and what the plane answers.
 //
-// What lives here: Command, Receipt and their closed enumerations. What does not: rings (rings.h), why (control).
+// What lives here: Command, Receipt and their closed enumerations. What does not: their rings (control_block.h,
+// table.h), why (control).
 // A command can never overtake a sign of life: an abort names the count of segments heard on which its verdict rests,
 // and the plane refuses it if the count has moved. Doing a command twice is harmless.
 #pragma once
