@@ -139,8 +139,16 @@ std::optional<wire::Segment> Connection::poll_data(std::size_t most_payload, con
 }
 
 wire::Segment Connection::data_segment(Seq seq, std::size_t length, bool with_fin, const Environment& env) {
+  const bool ack_was_due = flags_.ack_now;
   wire::Segment segment = bare_segment(seq, env);
   segment.payload = transfer_->send.piece(distance(send_front(), seq), length);
+  // RFC 6691 section 2: options count against the MSS. effective_mss() has taken off the timestamp; SACK blocks that no
+  // longer fit beside the data go into a segment of their own, now.
+  const std::size_t options = wire::tcp_header_bytes(segment) - wire::kTcpHeaderBytes;
+  if (segment.sack_count > 0 && length + options > std::min(mss_, local_mss_)) {
+    segment.sack_count = 0;
+    flags_.ack_now = ack_was_due;
+  }
   segment.fin = with_fin;
   segment.psh = seq + static_cast<std::uint32_t>(length) == send_front() + unsent() && length > 0;
   sent(seq, segment.length(), env);
