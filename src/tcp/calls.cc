@@ -274,7 +274,7 @@ void Connection::check_invariants() const {
   ADIEU_ASSERT((t.oldest_unacked != Instant::never()) == has_outstanding());
   // Whatever is owed to the peer or by the peer has a timer: nothing waits for luck.
   const bool clocked = deadline(Timer::Retransmit) != Instant::never() || deadline(Timer::Persist) != Instant::never();
-  ADIEU_ASSERT(!has_outstanding() || clocked);
+  ADIEU_ASSERT(!has_outstanding() || clocked || (state_ == State::SynReceived && flags_.passive));
   ADIEU_ASSERT(deadline(Timer::Retransmit) == Instant::never() || deadline(Timer::Persist) == Instant::never());
   t.out_of_order.check_invariants(rcv_nxt_);
 }

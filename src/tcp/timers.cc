@@ -74,7 +74,10 @@ void Connection::arm_timers(const Environment& env, bool restart) {
   if (!transfer_) return;
   Transfer& t = *transfer_;
   const bool pending = has_outstanding() || unsent() > 0 || is_fin_unacked();
-  const bool retransmit = pending && has_outstanding() && (is_syn_unacked() || snd_wnd_ > 0);
+  // Nobody here waits for a passive handshake to end, and its SYN may have been forged: after some SYN,ACKs it waits in
+  // silence, for the peer's next word or for a newer SYN that needs its place (stack/passive_open.cc).
+  const bool unasked = state_ == State::SynReceived && flags_.passive && t.backoff > env.settings.syn_ack_retries;
+  const bool retransmit = pending && has_outstanding() && (is_syn_unacked() || snd_wnd_ > 0) && !unasked;
   const bool persist = pending && !retransmit && !is_syn_unacked();
   const auto arm = [&](Timer timer, bool wanted, Duration most) {
     if (!wanted) {
