@@ -1,0 +1,242 @@
+// One round: receipts, hints, what is due, the whole sweep; the ledger before any ring.
+#include "control/attendant.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace adieu::control {
+namespace {
+
+// Decisions and ends that are gathered before a commit; bounds memory when very many are due in one sweep.
+constexpr std::uint32_t kBatch = 1024;
+// No ring of a plane is longer; what lies further back has been overwritten.
+constexpr std::uint64_t kLongestRing = std::uint64_t{1} << 20;
+
+}  // namespace
+
+Attendant::Attendant(const Rule& rule, Ledger& ledger, Instant start, const Settings& settings)
+    : ledger_(ledger), settings_(settings), controller_(rule, start, settings.controller), sweep_at_(start) {}
+
+std::uint32_t Attendant::watch(const plane::TableReader& table, const plane::ControlWriter& writer,
+                               const std::optional<plane::ControlStatus>& before, Instant now, std::uint32_t commands) {
+  const std::uint32_t index = controller_.add_plane(table.abilities(), before, now);
+  Watched fresh{.table = table, .writer = writer, .commands = commands, .ended = {}, .uncommitted_ends = {}};
+  fresh.receipts_read = writer.receipts_taken();
+  if (index == planes_.size())
+    planes_.push_back(std::move(fresh));
+  else
+    planes_[index] = std::move(fresh);
+  sweep_at_ = now;
+  return index;
+}
+
+void Attendant::attend(Instant now) {
+  for (std::uint32_t i = 0; i < planes_.size(); ++i) {
+    Watched& w = planes_[i];
+    if (w.failed) continue;
+    controller_.attend(i, w.table.abilities(), w.table.heartbeat(), room(w), now);
+    drain_receipts(i, now);
+    follow_hints(i, now);
+  }
+  std::uint32_t looked = 0;
+  while (const auto due = controller_.poll_look(now)) {
+    look(due->plane, due->slot, now);
+    if (++looked % kBatch == 0) carry_out(now);
+  }
+  carry_out(now);
+  if (now < sweep_at_) return;
+  for (std::uint32_t i = 0; i < planes_.size(); ++i)
+    if (!planes_[i].failed) sweep(i, now);
+  sweep_at_ = now + settings_.sweep_period;
+}
+
+Instant Attendant::next_deadline() const { return earlier(sweep_at_, controller_.next_deadline()); }
+
+std::uint32_t Attendant::room(const Watched& w) const {
+  const std::uint64_t written = w.writer.commands_written();
+  const std::uint64_t waiting = written - std::min(written, w.table.commands_taken());
+  return waiting >= w.commands ? 0 : static_cast<std::uint32_t>(w.commands - waiting);
+}
+
+// The controller hears of each receipt once. The ledger is told again of what it could not keep, until it has.
+void Attendant::drain_receipts(std::uint32_t index, Instant now) {
+  Watched& w = planes_[index];
+  const std::uint64_t written = w.table.receipts_written();
+  std::uint64_t number = w.writer.receipts_taken();
+  if (written <= number) return;
+  if (written - number > kLongestRing) number = written - kLongestRing;
+  bool kept = true;
+  std::uint64_t dispensable = number;  // up to here nothing is lost if the ledger knows none of it
+  for (++number; number <= written; ++number) {
+    const auto receipt = w.table.receipt(number);
+    if (number > w.receipts_read) {
+      ++(receipt ? counts_.receipts : counts_.receipts_lost);
+      if (receipt) controller_.receipt(index, *receipt, now);
+    }
+    const bool recorded = receipt && receipt->verdict != kUnrecorded;
+    if (recorded) kept = ledger_.receipt(index, *receipt) && kept;
+    if (dispensable + 1 == number && !(recorded && is_destructive(receipt->kind))) dispensable = number;
+  }
+  w.receipts_read = later(w.receipts_read, written);
+  const bool committed = commit();
+  w.writer.set_receipts_taken(kept && committed ? written : dispensable);
+}
+
+void Attendant::follow_hints(std::uint32_t index, Instant now) {
+  Watched& w = planes_[index];
+  const std::uint64_t written = w.table.events_written();
+  if (written <= w.events_read) return;
+  std::uint64_t number = later(w.events_read, written - std::min(written, kLongestRing));
+  w.events_read = written;
+  for (++number; number <= written; ++number) {
+    const auto event = w.table.event(number);
+    // Nobody has anything to ask of what has just been opened.
+    if (event && event->kind != plane::EventKind::Opened) look(index, event->slot, now);
+  }
+}
+
+void Attendant::look(std::uint32_t index, std::uint32_t slot, Instant now) {
+  Watched& w = planes_[index];
+  plane::Record record;
+  switch (w.table.read(slot, record)) {
+    case plane::SlotReading::NeverUsed: return;
+    case plane::SlotReading::Torn:
+      ++counts_.torn;
+      w.all_seen = false;
+      return;
+    case plane::SlotReading::Whole: break;
+  }
+  const plane::ConnectionId id{w.table.incarnation(), slot, record.generation};
+  if (record.has_ended()) tell_end(index, id, record);
+  controller_.observe(index, id, record, now);
+}
+
+void Attendant::tell_end(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record) {
+  Watched& w = planes_[index];
+  if (id.slot < w.ended.size() && w.ended[id.slot] == id.generation) return;
+  if (!ledger_.ended(index, id, record)) {
+    w.all_seen = false;
+    return;
+  }
+  if (w.ended.size() <= id.slot) w.ended.resize(std::size_t{id.slot} + 1, 0);
+  w.ended[id.slot] = id.generation;
+  w.uncommitted_ends.push_back(id.slot);
+  ++counts_.ends;
+}
+
+void Attendant::sweep(std::uint32_t index, Instant now) {
+  Watched& w = planes_[index];
+  w.all_seen = true;
+  const std::uint64_t ended_before = w.table.ended_total();
+  const std::uint32_t used = w.table.slots_used();
+  const std::uint32_t first = w.first_slot < used ? w.first_slot : 0;
+  bool refused = false;
+  for (std::uint32_t i = 0; i < used; ++i) {
+    const std::uint32_t slot = first + i < used ? first + i : first + i - used;
+    look(index, slot, now);
+    if (!refused && controller_.wants_room()) {
+      refused = true;
+      w.first_slot = slot;  // where there was no room any more, the next sweep begins: nobody waits for ever
+    }
+    if ((i + 1) % kBatch == 0) carry_out(now);
+  }
+  carry_out(now);
+  // Whatever had ended when the sweep began has been read and kept by now.
+  if (w.all_seen) w.writer.set_ended_seen(ended_before);
+  ++counts_.sweeps;
+
+  const Rule& rule = controller_.rule();
+  plane::ControlStatus status;
+  status.swept_at = now;
+  status.probing = rule.probing;
+  status.interval = rule.interval;
+  status.probes_needed = rule.probes_needed;
+  status.proof_span = rule.proof_span;
+  std::ranges::copy(controller_.gaps(index), status.gaps.begin());
+  w.writer.set_status(status);
+}
+
+void Attendant::carry_out(Instant now) {
+  std::vector<std::pair<Decision, std::optional<std::uint64_t>>> batch;
+  while (auto decision = controller_.poll_decision()) {
+    const auto number = ledger_.verdict(*decision, now);
+    ADIEU_ASSERT(number != 0U && number != kUnrecorded);
+    batch.emplace_back(std::move(*decision), number);
+  }
+  const bool some_ends = std::ranges::any_of(planes_, [](const Watched& w) { return !w.uncommitted_ends.empty(); });
+  if (batch.empty() && !some_ends) return;
+  const bool committed = commit();
+  for (const auto& [decision, number] : batch) publish(decision, committed ? number : std::nullopt, now);
+}
+
+void Attendant::publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now) {
+  if (recorded) ++counts_.verdicts;
+  if (!decision.command) return;
+  Watched& w = planes_[decision.plane];
+  plane::Command command = *decision.command;
+  command.verdict = recorded.value_or(kUnrecorded);
+  command.epoch = w.writer.epoch();
+  const bool allowed = recorded || !is_destructive(command.kind);
+  if (!allowed || !w.writer.write(command, w.table.commands_taken())) {
+    ++counts_.withheld;
+    controller_.withheld(decision, now);
+    if (!recorded) return;
+    plane::Receipt never_given{.command = 0,
+                               .verdict = *recorded,
+                               .id = command.id,
+                               .kind = command.kind,
+                               .form = command.form,
+                               .outcome = plane::Outcome::Void,
+                               .state = command.expected_state,
+                               .epoch = command.epoch,
+                               .heard = command.heard,
+                               .at = now};
+    if (!ledger_.receipt(decision.plane, never_given)) ++counts_.ledger_failures;
+    return;
+  }
+  ++counts_.commands;
+  if (!recorded) ++counts_.unrecorded;
+  controller_.published(decision, command.verdict);
+}
+
+bool Attendant::commit() {
+  const bool committed = ledger_.commit();
+  if (!committed) ++counts_.ledger_failures;
+  for (Watched& w : planes_) {
+    if (!committed) {
+      for (const std::uint32_t slot : w.uncommitted_ends) w.ended[slot] = 0;
+      counts_.ends -= w.uncommitted_ends.size();
+      if (!w.uncommitted_ends.empty()) w.all_seen = false;
+    }
+    w.uncommitted_ends.clear();
+  }
+  return committed;
+}
+
+void Attendant::plane_failed(std::uint32_t index, Instant now) {
+  Watched& w = planes_[index];
+  if (w.failed) return;
+  drain_receipts(index, now);
+  for (std::uint32_t slot = 0; slot < w.table.slots_used(); ++slot) {
+    plane::Record record;
+    if (w.table.read(slot, record) != plane::SlotReading::Whole) continue;
+    if (!record.has_ended()) record.reason = EndReason::PlaneFailed;
+    tell_end(index, {w.table.incarnation(), slot, record.generation}, record);
+    if (w.uncommitted_ends.size() >= kBatch) commit();
+  }
+  controller_.plane_failed(index);
+  commit();
+  w.failed = true;
+  w.ended = {};
+  w.uncommitted_ends = {};
+}
+
+std::size_t Attendant::bytes() const {
+  std::size_t sum = sizeof(*this) - sizeof(controller_) + controller_.bytes();
+  for (const Watched& w : planes_) sum += sizeof(w) + (w.ended.capacity() + w.uncommitted_ends.capacity()) * 4;
+  return sum;
+}
+
+}  // namespace adieu::control

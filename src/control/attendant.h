@@ -1,0 +1,101 @@
+// The one who goes round: reads every table, hands what it sees to the controller, and carries out what is decided.
+//
+// What lives here: Attendant: the order of things (receipts first, then hints, then what is due, then the whole sweep),
+// the ledger before the ring, the control status, the ends. What does not: judgement (judge.h), choice (controller.h),
+// sleeping and mapping memory (host, sim).
+//
+// input: watch, attend, plane_failed.  deadline: next_deadline: when to call attend() again; earlier is harmless.
+// Events are hints: they make a slot be looked at before the next sweep, and losing all of them costs a sweep's time.
+//
+// A ledger that cannot write (a full disk): no command that ends anything is published, since nobody could later say
+// why. Probes go on, marked kUnrecorded: they change nothing, and a connection whose path forgets it because our disk
+// was full would have been ended by us all the same. Receipts of recorded destructive commands are not given back to
+// the plane, nor are ends, until they are kept.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "control/controller.h"
+#include "control/ledger.h"
+#include "control/rule.h"
+#include "plane/control_block.h"
+#include "plane/table.h"
+
+namespace adieu::control {
+
+class Attendant {
+ public:
+  struct Settings {
+    Duration sweep_period = seconds(1);
+    Controller::Settings controller;
+  };
+  struct Counts {
+    std::uint64_t sweeps = 0;
+    std::uint64_t torn = 0;        // slots that could not be read
+    std::uint64_t verdicts = 0;    // recorded
+    std::uint64_t commands = 0;    // published
+    std::uint64_t unrecorded = 0;  // of them, probes that the ledger does not know
+    std::uint64_t withheld = 0;    // commands not published: the ledger could not write, or the ring was full
+    std::uint64_t receipts = 0;
+    std::uint64_t receipts_lost = 0;  // unreadable: only a faulty plane does that
+    std::uint64_t ends = 0;
+    std::uint64_t ledger_failures = 0;  // commits
+  };
+
+  Attendant(const Rule& rule, Ledger& ledger, Instant start) : Attendant(rule, ledger, start, Settings{}) {}
+  Attendant(const Rule& rule, Ledger& ledger, Instant start, const Settings& settings);
+
+  // input
+  // `before`: ControlView::status() of the block, read before `writer` took it over. `commands`: the ring of `writer`.
+  // Returns the plane's index, by which the ledger hears of it.
+  std::uint32_t watch(const plane::TableReader& table, const plane::ControlWriter& writer,
+                      const std::optional<plane::ControlStatus>& before, Instant now,
+                      std::uint32_t commands = limits::kCommandRing);
+  void attend(Instant now);
+  // The plane's process is dead: what lived in its table has ended with it. The table is read one last time.
+  void plane_failed(std::uint32_t plane, Instant now);
+
+  // output
+  Instant next_deadline() const;
+  const Counts& counts() const { return counts_; }
+  const Controller& controller() const { return controller_; }
+  std::size_t bytes() const;
+
+ private:
+  struct Watched {
+    plane::TableReader table;
+    plane::ControlWriter writer;
+    std::uint32_t commands = 0;  // of the ring
+    bool failed = false;
+    bool all_seen = false;  // in this sweep: no slot torn, no end that the ledger could not keep
+    std::uint64_t receipts_read = 0;
+    std::uint64_t events_read = 0;
+    std::uint32_t first_slot = 0;                 // where the next sweep begins
+    std::vector<std::uint32_t> ended;             // of a slot: the generation whose end the ledger knows
+    std::vector<std::uint32_t> uncommitted_ends;  // slots
+  };
+
+  void drain_receipts(std::uint32_t index, Instant now);
+  void follow_hints(std::uint32_t index, Instant now);
+  void sweep(std::uint32_t index, Instant now);
+  void look(std::uint32_t index, std::uint32_t slot, Instant now);
+  void tell_end(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record);
+  // Ledger, then rings.
+  void carry_out(Instant now);
+  void publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now);
+  bool commit();
+  std::uint32_t room(const Watched& watched) const;
+
+  Ledger& ledger_;
+  Settings settings_;
+  Controller controller_;
+  std::vector<Watched> planes_;
+  Instant sweep_at_;
+  Counts counts_;
+};
+
+}  // namespace adieu::control

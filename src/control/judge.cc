@@ -1,0 +1,233 @@
+// The judgement, one function a question.
+#include "control/judge.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace adieu::control {
+namespace {
+
+constexpr ProbeForm kForms[] = {ProbeForm::DataEcho, ProbeForm::Bare, ProbeForm::Pending};
+
+std::uint64_t number_of(auto e) { return static_cast<std::uint64_t>(e); }
+
+// Questions whose answer may still be under way. Spacing is never below answer_time, so it is one at the most.
+std::uint32_t on_its_way(const Evidence& e, const Rule& rule, Instant now) {
+  return e.asked > 0 && e.last_ask.is_known() && now - e.last_ask < answer_time(rule) ? 1 : 0;
+}
+
+bool every_form_used(const Evidence& e) {
+  return std::ranges::all_of(kForms, [&](ProbeForm f) { return !contains(e.possible, f) || e.asks_by(f) > 0; });
+}
+
+Wanted wanted_of(const Evidence& e) {
+  switch (e.holder) {
+    case plane::Holder::Unknown: return Wanted::Unknown;
+    case plane::Holder::AcceptQueue: return Wanted::AcceptQueue;
+    case plane::Holder::Orphan: return Wanted::Orphan;
+    case plane::Holder::Held: break;
+  }
+  if (!is_receiving_closed(e.state)) return Wanted::HeldReading;
+  switch (e.end_of_stream_read) {
+    case plane::Known::Yes: return Wanted::EndOfStreamReadNotClosed;
+    case plane::Known::No: return Wanted::EndOfStreamUnread;
+    case plane::Known::Unknown: break;
+  }
+  // Octets before the FIN that nobody has read: nor has the FIN been. None left proves nothing (linux-tcp.md, G: the
+  // last octets may have been read without the end after them).
+  const bool some_unread = e.unread != plane::kUnknownCount && e.unread > 0;
+  return some_unread ? Wanted::EndOfStreamUnread : Wanted::Unknown;
+}
+
+Ends ends_by_protocol(State state) {
+  switch (state) {
+    case State::Closed: return Ends::AlreadyEnded;
+    case State::Listen:
+    case State::SynSent:
+    case State::SynReceived: return Ends::ConnectAnswered;
+    case State::Established: return Ends::EitherSideCloses;
+    case State::FinWait2: return Ends::PeerFin;
+    case State::CloseWait: return Ends::ApplicationClose;
+    case State::FinWait1:
+    case State::Closing:
+    case State::LastAck: return Ends::PeerAcknowledges;
+    case State::TimeWait: return Ends::TimeWaitQuarantine;
+  }
+  return Ends::Nothing;
+}
+
+Ends ends_of(const Evidence& e, const Rule& rule, Standing standing) {
+  switch (standing) {
+    case Standing::Ended: return Ends::AlreadyEnded;
+    // A stopped plane does not even run the protocol.
+    case Standing::Unknown: return e.plane_stopped_since.is_known() ? Ends::Nothing : ends_by_protocol(e.state);
+    case Standing::Suspect: return Ends::PeerAnswersOrVerdictGone;
+    case Standing::Gone: return rule.act && e.can_abort ? Ends::CommandedAbort : Ends::Nothing;
+    case Standing::Alive:
+    case Standing::Silent: break;
+  }
+  return ends_by_protocol(e.state);
+}
+
+// The earliest instant of a proof: N questions at the rule's spacing, each with time for an answer, over T.
+Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
+  if (!e.counts_every_sign) return Instant::never();
+  const bool asks = may_ask(e, rule);
+  if (!asks && e.asked == 0) return Instant::never();
+  const Instant due = later(now, e.heard_at + rule.interval);
+  const Instant by_time = e.asked == 0 ? due + rule.proof_span : now + later(Duration{}, rule.proof_span - e.attended);
+  if (!asks) return by_time;  // the plane's own retransmissions: nobody knows when the next one is due
+  const std::int64_t missing = std::int64_t{rule.probes_needed} - std::int64_t{e.asked};
+  const Instant last = e.last_ask.is_known() ? e.last_ask : now;
+  if (missing <= 0) return later(by_time, last + answer_time(rule));
+  const Instant next = e.asked == 0 ? due : later(now, last + probe_spacing(rule));
+  return later(by_time, next + probe_spacing(rule) * (missing - 1) + answer_time(rule));
+}
+
+void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
+  if (may_ask(e, rule)) return;
+  if (e.state == State::TimeWait) return grounds.add(GroundKind::NotAskedQuarantine);
+  if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
+  if (!e.pending && !contains(rule.idle_states, e.state))
+    return grounds.add(GroundKind::NotAskedInState, number_of(e.state));
+  grounds.add(GroundKind::NotAskedUnable);
+}
+
+void cite_questions(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
+  if (e.asked == 0) return;
+  v.grounds.add(GroundKind::Unanswered, v.unanswered, e.attended);
+  if (const auto n = e.asks_by(ProbeForm::DataEcho); n > 0) v.grounds.add(GroundKind::UnansweredEcho, n);
+  if (const auto n = e.asks_by(ProbeForm::Bare); n > 0) v.grounds.add(GroundKind::UnansweredBare, n);
+  if (const auto n = e.asks_by(ProbeForm::Pending); n > 0) v.grounds.add(GroundKind::UnansweredPending, n);
+  if (on_its_way(e, rule, now) > 0) v.grounds.add(GroundKind::OnItsWay, 1);
+  if (e.unattended > Duration{}) v.grounds.add(GroundKind::Unattended, 0, e.unattended);
+  if (v.standing == Standing::Gone) return;
+  if (v.unanswered < rule.probes_needed) v.grounds.add(GroundKind::QuestionsMissing, rule.probes_needed - v.unanswered);
+  if (e.attended < rule.proof_span) v.grounds.add(GroundKind::TimeMissing, 0, rule.proof_span - e.attended);
+  for (const ProbeForm f : kForms)
+    if (contains(e.possible, f) && e.asks_by(f) == 0) v.grounds.add(GroundKind::FormUnused, number_of(f));
+  if (!e.counts_every_sign) v.grounds.add(GroundKind::SignsMayBeMissed);
+}
+
+Standing standing_of(const Evidence& e, const Rule& rule, Instant now, std::uint32_t unanswered) {
+  if (e.reason != EndReason::None) return Standing::Ended;
+  if (e.plane_stopped_since.is_known() || !is_synchronized(e.state) || !e.heard_at.is_known()) return Standing::Unknown;
+  if (now - e.heard_at <= rule.interval) return Standing::Alive;
+  if (unanswered == 0 || e.state == State::TimeWait) return Standing::Silent;
+  const bool proven =
+      unanswered >= rule.probes_needed && e.attended >= rule.proof_span && every_form_used(e) && e.counts_every_sign;
+  return proven ? Standing::Gone : Standing::Suspect;
+}
+
+Instant next_look(const Evidence& e, const Rule& rule, Instant now, Standing standing) {
+  switch (standing) {
+    case Standing::Alive: return e.heard_at + rule.interval + nanoseconds(1);
+    case Standing::Ended:
+    case Standing::Unknown:
+    case Standing::Gone: return Instant::never();
+    case Standing::Silent:
+    case Standing::Suspect: break;
+  }
+  if (e.asked == 0 || e.state == State::TimeWait) return Instant::never();
+  const bool waits = on_its_way(e, rule, now) > 0;
+  const Instant answered_by = waits ? e.last_ask + answer_time(rule) : Instant::never();
+  if (standing == Standing::Silent || e.asked < rule.probes_needed || !every_form_used(e) || !e.counts_every_sign)
+    return answered_by;
+  const Instant span_reached = now + later(Duration{}, rule.proof_span - e.attended);
+  return waits ? later(span_reached, answered_by) : span_reached;
+}
+
+void cite_state(const Evidence& e, Instant now, Grounds& grounds) {
+  if (e.reason != EndReason::None) {
+    grounds.add(GroundKind::Ended, number_of(e.reason));
+    if (e.ended_by != 0) grounds.add(GroundKind::EndedByVerdict, e.ended_by);
+    return;
+  }
+  if (e.plane_stopped_since.is_known()) grounds.add(GroundKind::PlaneStopped, 0, now - e.plane_stopped_since);
+  if (!is_synchronized(e.state)) return grounds.add(GroundKind::NotSynchronized, number_of(e.state));
+  if (e.heard_at.is_known())
+    grounds.add(GroundKind::Heard, 0, later(Duration{}, now - e.heard_at));
+  else
+    grounds.add(GroundKind::HeardUnknown);
+  if (e.peer_window_closed) grounds.add(GroundKind::WindowClosed);
+  if (e.passed_r1) grounds.add(GroundKind::PassedR1);
+  if (e.soft_error) grounds.add(GroundKind::SoftError);
+}
+
+}  // namespace
+
+void Grounds::add(GroundKind kind, std::uint64_t number, Duration span) {
+  ADIEU_ASSERT(count_ < items_.size());
+  items_[count_++] = {kind, number, span};
+}
+
+const Ground* Grounds::find(GroundKind kind) const {
+  for (const Ground& ground : all())
+    if (ground.kind == kind) return &ground;
+  return nullptr;
+}
+
+bool may_ask(const Evidence& e, const Rule& rule) {
+  if (!rule.probing || e.reason != EndReason::None || e.possible == 0) return false;
+  return e.pending ? rule.ask_pending : contains(rule.idle_states, e.state);
+}
+
+Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
+  Verdict v;
+  v.unanswered = e.asked - on_its_way(e, rule, now);
+  v.standing = standing_of(e, rule, now, v.unanswered);
+  v.wanted = wanted_of(e);
+  v.ends = ends_of(e, rule, v.standing);
+  v.next_look = next_look(e, rule, now, v.standing);
+  cite_state(e, now, v.grounds);
+  if (v.standing == Standing::Ended || v.standing == Standing::Unknown) return v;
+  if (e.state != State::TimeWait) {
+    v.gone_earliest = v.standing == Standing::Gone ? now : earliest_proof(e, rule, now);
+    cite_questions(e, rule, now, v);
+  }
+  cite_why_not_asked(e, rule, v.grounds);
+  return v;
+}
+
+std::string_view name(Standing standing) {
+  switch (standing) {
+    case Standing::Ended: return "ended";
+    case Standing::Unknown: return "unknown";
+    case Standing::Alive: return "alive";
+    case Standing::Silent: return "silent";
+    case Standing::Suspect: return "suspect";
+    case Standing::Gone: return "gone";
+  }
+  return "?";
+}
+
+std::string_view name(Wanted wanted) {
+  switch (wanted) {
+    case Wanted::Unknown: return "unknown";
+    case Wanted::HeldReading: return "held and reading";
+    case Wanted::EndOfStreamUnread: return "held, end of stream unread";
+    case Wanted::EndOfStreamReadNotClosed: return "held, end of stream read, not closed";
+    case Wanted::AcceptQueue: return "in an accept queue";
+    case Wanted::Orphan: return "orphan";
+  }
+  return "?";
+}
+
+std::string_view name(Ends ends) {
+  switch (ends) {
+    case Ends::AlreadyEnded: return "has ended";
+    case Ends::PeerFin: return "the peer's FIN";
+    case Ends::ApplicationClose: return "the application's close";
+    case Ends::EitherSideCloses: return "a close by either side";
+    case Ends::PeerAcknowledges: return "the peer's acknowledgement of our FIN";
+    case Ends::PeerAnswersOrVerdictGone: return "the peer's answer, or the verdict gone";
+    case Ends::TimeWaitQuarantine: return "the end of TIME-WAIT";
+    case Ends::CommandedAbort: return "a commanded abort";
+    case Ends::ConnectAnswered: return "the handshake's answer, or the connect's own limit";
+    case Ends::Nothing: return "nothing: never by itself";
+  }
+  return "?";
+}
+
+}  // namespace adieu::control

@@ -1,0 +1,120 @@
+// Evidence, a rule and an instant in; a verdict out.
+//
+// What lives here: the two questions of DESIGN section 5 (is the peer there? does anyone here still want it?), their
+// answers, and the grounds each answer rests on, as data. What does not: what is done about it (controller.h),
+// sentences (host). judge() is a pure function: the same evidence gives the same verdict in `adieu up`, in `adieu why`
+// and in a test.
+//
+// The ladder:  alive    heard within the rule's interval
+//              silent   not heard lately, and no question has stayed unanswered
+//              suspect  asked, and not answered
+//              gone     N questions unanswered over at least T of attended time, every form that the connection allows
+//                       among them (RFC 9293 MUST-29: never by one)
+// Any acceptable segment leads back to alive. Nothing destructive happens before gone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "control/evidence.h"
+#include "control/rule.h"
+
+namespace adieu::control {
+
+// Is the peer there?
+enum class Standing : std::uint8_t { Ended, Unknown, Alive, Silent, Suspect, Gone };
+inline constexpr unsigned kStandings = 6;
+
+// Does anyone here still want it? (Processes that inherited it come with the kernel plane's holders.)
+enum class Wanted : std::uint8_t {
+  Unknown,
+  HeldReading,
+  EndOfStreamUnread,
+  EndOfStreamReadNotClosed,  // forgotten, or meant
+  AcceptQueue,
+  Orphan,
+};
+
+// What will end it, as far as this host can see.
+enum class Ends : std::uint8_t {
+  AlreadyEnded,
+  PeerFin,                   // FIN-WAIT-2: our stream is closed, the peer's is not
+  ApplicationClose,          // CLOSE-WAIT: the peer's stream is closed, ours is not
+  EitherSideCloses,          // ESTABLISHED
+  PeerAcknowledges,          // our FIN is outstanding
+  PeerAnswersOrVerdictGone,  // the ladder is being climbed; Verdict::gone_earliest is where it can lead
+  TimeWaitQuarantine,
+  CommandedAbort,   // it is gone, and the rule acts
+  ConnectAnswered,  // not yet synchronized: the handshake, or the application's own limit
+  Nothing,          // never, by itself: it is gone and nobody may act, or its plane is stopped
+};
+
+// One ground of a verdict; which of `number` and `span` it carries is said here.
+enum class GroundKind : std::uint8_t {
+  Ended,              // number: EndReason
+  EndedByVerdict,     // number: the verdict
+  PlaneStopped,       // span: for how long; what stands in its table is older
+  NotSynchronized,    // number: State
+  HeardUnknown,       // the plane cannot tell when it last heard
+  Heard,              // span: how long ago
+  Unanswered,         // number: questions, of all forms; span: attended time since the first
+  UnansweredEcho,     // number: of them
+  UnansweredBare,     // number: of them
+  UnansweredPending,  // number: of them
+  OnItsWay,           // number: questions too young to count as unanswered
+  Unattended,         // span: of the time since the first question, not counted
+  QuestionsMissing,   // number: how many more must stay unanswered
+  TimeMissing,        // span: how much more attended time
+  FormUnused,         // number: ProbeForm that the connection allows and nobody has used
+  SignsMayBeMissed,   // the plane does not report every sign of life: it can never be proven gone
+  NotAskedProbingOff,
+  NotAskedInState,     // number: State; the rule does not ask idle connections in it
+  NotAskedQuarantine,  // TIME-WAIT is never asked
+  NotAskedUnable,      // no form that the rule, the plane and the connection all allow
+  WindowClosed,        // the peer accepts nothing at present; while it says so it is alive
+  PassedR1,
+  SoftError,
+};
+struct Ground {
+  GroundKind kind = GroundKind::Heard;
+  std::uint64_t number = 0;
+  Duration span;
+  bool operator==(const Ground&) const = default;
+};
+
+class Grounds {
+ public:
+  void add(GroundKind kind, std::uint64_t number = 0, Duration span = {});
+  std::span<const Ground> all() const { return {items_.data(), count_}; }
+  // nullptr: this kind is not among them.
+  const Ground* find(GroundKind kind) const;
+
+ private:
+  std::array<Ground, 16> items_{};
+  std::uint8_t count_ = 0;
+};
+
+struct Verdict {
+  Standing standing = Standing::Unknown;
+  Wanted wanted = Wanted::Unknown;
+  Ends ends = Ends::Nothing;
+  // The earliest instant at which it could be gone, were nothing heard from now on; never(): no proof can be reached.
+  Instant gone_earliest = Instant::never();
+  // When the verdict changes by time alone, no fact and no gap added; never(): it does not.
+  Instant next_look = Instant::never();
+  std::uint32_t unanswered = 0;
+  Grounds grounds;
+};
+
+[[nodiscard]] Verdict judge(const Evidence& evidence, const Rule& rule, Instant now);
+
+// Whether the rule has such a connection asked at all, whenever that may be due.
+[[nodiscard]] bool may_ask(const Evidence& evidence, const Rule& rule);
+
+std::string_view name(Standing standing);
+std::string_view name(Wanted wanted);
+std::string_view name(Ends ends);
+
+}  // namespace adieu::control

@@ -1,0 +1,268 @@
+// The judge: boundaries of the ladder, grounds, and what will end a connection.
+#include "control/judge.h"
+
+#include <gtest/gtest.h>
+
+#include "records.h"
+
+using namespace adieu;
+using namespace adieu::control;
+using namespace adieu::control::testing;
+
+namespace {
+const Rule kRule;  // 25 s, N = 31, T = 100 s
+const Instant kHeard = at(1000_s);
+const Instant kFirst = at(1026_s);
+
+// Asked from kFirst on, 31 times, the last long enough ago for an answer.
+plane::Record proven() { return asked(half_closed(kHeard), 16, 15, kFirst, kFirst + 97_s); }
+std::uint64_t number(const Verdict& v, GroundKind kind) {
+  return v.grounds.find(kind) ? v.grounds.find(kind)->number : 0;
+}
+Duration span(const Verdict& v, GroundKind kind) {
+  return v.grounds.find(kind) ? v.grounds.find(kind)->span : Duration{};
+}
+}  // namespace
+
+TEST(Judge, HeardWithinTheIntervalIsAliveAndAMillisecondMoreIsSilent) {
+  const auto r = half_closed(kHeard);
+  EXPECT_EQ(judged(r, kHeard + 25_s).standing, Standing::Alive);
+  EXPECT_EQ(judged(r, kHeard + 25_s + 1_ms).standing, Standing::Silent);
+  const Instant next = judged(r, kHeard + 1_s).next_look;
+  EXPECT_EQ(judged(r, next).standing, Standing::Silent);
+  EXPECT_EQ(judged(r, next - 1_ns).standing, Standing::Alive);
+}
+
+TEST(Judge, AQuestionIsUnansweredOnlyWhenAnAnswerHadTime) {
+  const auto r = asked(half_closed(kHeard), 1, 0, kFirst, kFirst);
+  const Verdict young = judged(r, kFirst + 3_s - 1_ms);
+  EXPECT_EQ(young.standing, Standing::Silent);
+  EXPECT_EQ(number(young, GroundKind::OnItsWay), 1U);
+  EXPECT_EQ(young.next_look, kFirst + 3_s);
+  const Verdict old = judged(r, kFirst + 3_s);
+  EXPECT_EQ(old.standing, Standing::Suspect);
+  EXPECT_EQ(number(old, GroundKind::QuestionsMissing), 30U);
+}
+
+TEST(Judge, OneProbeLessThanNIsNotGoneAndNIs) {
+  const Instant now = kFirst + 200_s;
+  EXPECT_EQ(judged(asked(half_closed(kHeard), 15, 15, kFirst, kFirst + 97_s), now).standing, Standing::Suspect);
+  EXPECT_EQ(judged(asked(half_closed(kHeard), 16, 15, kFirst, kFirst + 97_s), now).standing, Standing::Gone);
+}
+
+TEST(Judge, AMillisecondLessThanTIsNotGoneAndTIs) {
+  const Verdict before = judged(proven(), kFirst + 100_s - 1_ms);
+  EXPECT_EQ(before.standing, Standing::Suspect);
+  EXPECT_EQ(before.next_look, kFirst + 100_s);
+  EXPECT_EQ(before.gone_earliest, kFirst + 100_s);
+  EXPECT_EQ(span(before, GroundKind::TimeMissing), 1_ms);
+  EXPECT_EQ(judged(proven(), kFirst + 100_s).standing, Standing::Gone);
+}
+
+TEST(Judge, TheLastProbeMustHaveHadTimeForItsAnswerToo) {
+  const auto r = asked(half_closed(kHeard), 16, 15, kFirst, kFirst + 110_s);
+  EXPECT_EQ(judged(r, kFirst + 113_s - 1_ms).standing, Standing::Suspect);
+  EXPECT_EQ(judged(r, kFirst + 113_s - 1_ms).next_look, kFirst + 113_s);
+  EXPECT_EQ(judged(r, kFirst + 113_s).standing, Standing::Gone);
+}
+
+TEST(Judge, EveryFormThatTheConnectionAllowsMustHaveBeenUsed) {
+  const Instant now = kFirst + 200_s;
+  const auto only_echo = asked(half_closed(kHeard), 40, 0, kFirst, kFirst + 150_s);
+  EXPECT_EQ(judged(only_echo, now).standing, Standing::Suspect);
+  ASSERT_TRUE(judged(only_echo, now).grounds.find(GroundKind::FormUnused));
+  EXPECT_EQ(number(judged(only_echo, now), GroundKind::FormUnused), static_cast<std::uint64_t>(ProbeForm::Bare));
+  EXPECT_EQ(judged(asked(half_closed(kHeard), 39, 1, kFirst, kFirst + 150_s), now).standing, Standing::Gone);
+}
+
+TEST(Judge, AConnectionThatNeverSentAnOctetIsProvenGoneByBareProbesAlone) {
+  auto r = asked(half_closed(kHeard, State::CloseWait), 0, 31, kFirst, kFirst + 97_s);
+  r.can_echo = false;
+  EXPECT_EQ(judged(r, kFirst + 100_s).standing, Standing::Gone);
+}
+
+TEST(Judge, AnAcceptableSegmentMakesTheProvenGoneAlive) {
+  auto r = proven();
+  r.last_heard = kFirst + 300_s;  // and the plane has cleared what was asked before
+  r.heard += 1;
+  r = asked(r, 0, 0, Instant::unknown(), Instant::unknown());
+  EXPECT_EQ(judged(r, kFirst + 300_s).standing, Standing::Alive);
+}
+
+TEST(Judge, TimeThatNobodyAttendedIsNoEvidence) {
+  const plane::Gap gaps[] = {
+      {kFirst + 10_s, kFirst + 30_s}, {kFirst + 20_s, kFirst + 40_s}, {kHeard - 500_s, kHeard - 1_s}};
+  const Attention attention{kAllAbilities, gaps, {}};
+  // 30 s of the span lie in two gaps that overlap; the third lies before.
+  EXPECT_EQ(judged(proven(), kFirst + 130_s - 1_ms, kRule, attention).standing, Standing::Suspect);
+  EXPECT_EQ(judged(proven(), kFirst + 130_s, kRule, attention).standing, Standing::Gone);
+  EXPECT_EQ(span(judged(proven(), kFirst + 130_s, kRule, attention), GroundKind::Unattended), 30_s);
+}
+
+TEST(Judge, OverlappingAndUnusedGapsAreCountedOnce) {
+  const plane::Gap gaps[] = {
+      {}, {at(10_s), at(20_s)}, {at(12_s), at(15_s)}, {at(18_s), at(30_s)}, {at(90_s), at(99_s)}};
+  EXPECT_EQ(unattended(at(0_s), at(100_s), gaps), 29_s);
+  EXPECT_EQ(unattended(at(14_s), at(19_s), gaps), 5_s);
+  EXPECT_EQ(unattended(at(30_s), at(90_s), gaps), 0_s);
+}
+
+TEST(Judge, NothingIsKnownOfAStoppedPlane) {
+  const Attention stopped{kAllAbilities, {}, kFirst + 50_s};
+  const Verdict v = judged(proven(), kFirst + 200_s, kRule, stopped);
+  EXPECT_EQ(v.standing, Standing::Unknown);
+  EXPECT_EQ(v.ends, Ends::Nothing);
+  EXPECT_EQ(span(v, GroundKind::PlaneStopped), 150_s);
+}
+
+TEST(Judge, TimeWaitIsNeverMoreThanSilent) {
+  auto r = proven();
+  r.state = State::TimeWait;
+  const Verdict v = judged(r, kFirst + 500_s);
+  EXPECT_EQ(v.standing, Standing::Silent);
+  EXPECT_EQ(v.ends, Ends::TimeWaitQuarantine);
+  EXPECT_EQ(v.gone_earliest, Instant::never());
+  EXPECT_TRUE(v.grounds.find(GroundKind::NotAskedQuarantine));
+}
+
+TEST(Judge, WhoIsNotSynchronizedIsNotJudged) {
+  for (const State s : {State::Listen, State::SynSent, State::SynReceived}) {
+    auto r = half_closed(kHeard, s);
+    EXPECT_EQ(judged(r, kHeard + 1_h).standing, Standing::Unknown) << name(s);
+    EXPECT_FALSE(may_ask(gather(r, {kAllAbilities, {}, {}}, kHeard + 1_h), kRule)) << name(s);
+  }
+}
+
+TEST(Judge, RetransmissionsOfAFinAreQuestionsTheLatestNotYet) {
+  for (const State s : {State::FinWait1, State::Closing, State::LastAck}) {
+    auto r = half_closed(kHeard, s);
+    r.oldest_unacked = kHeard + 1_s;
+    r.attempts = 1;
+    EXPECT_EQ(judged(r, kHeard + 200_s).standing, Standing::Silent) << name(s);
+    r.attempts = 31;  // thirty besides the latest
+    EXPECT_EQ(judged(r, kHeard + 200_s).standing, Standing::Suspect) << name(s);
+    r.attempts = 32;
+    EXPECT_EQ(judged(r, kHeard + 200_s).standing, Standing::Gone) << name(s);
+    EXPECT_EQ(number(judged(r, kHeard + 200_s), GroundKind::UnansweredPending), 31U) << name(s);
+    EXPECT_EQ(judged(r, kHeard + 101_s - 1_ms).standing, Standing::Suspect) << name(s);
+    EXPECT_EQ(judged(r, kHeard + 101_s).standing, Standing::Gone) << name(s);
+  }
+}
+
+TEST(Judge, APendingProbeIsNotCountedTwiceAsARetransmission) {
+  auto r = half_closed(kHeard, State::LastAck);
+  r.oldest_unacked = kHeard;
+  r.attempts = 20;
+  r.probes[static_cast<unsigned>(ProbeForm::Pending)] = 18;
+  r.probe_first = kFirst;
+  r.probe_last = kFirst + 90_s;
+  EXPECT_EQ(judged(r, kFirst + 200_s).unanswered, 19U);
+}
+
+TEST(Judge, APeerThatKeepsAcknowledgingWithAClosedWindowIsAlive) {
+  auto r = half_closed(kHeard, State::FinWait1);
+  r.peer_window_closed = true;
+  r.oldest_unacked = kHeard - 1_h;  // for an hour nothing has gone out
+  r.progress_out = kHeard - 1_h;
+  r.attempts = 1;
+  const Verdict v = judged(r, kHeard + 20_s);
+  EXPECT_EQ(v.standing, Standing::Alive);
+  EXPECT_TRUE(v.grounds.find(GroundKind::WindowClosed));
+}
+
+TEST(Judge, WhatIsOutstandingIsTheOnlyQuestion) {
+  auto r = half_closed(kHeard, State::CloseWait);
+  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}}, kFirst).possible, set_of(ProbeForm::DataEcho) | set_of(ProbeForm::Bare));
+  r.oldest_unacked = kHeard + 1_s;
+  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}}, kFirst).possible, set_of(ProbeForm::Pending));
+}
+
+TEST(Judge, AnIdleEstablishedConnectionIsNotAskedUnlessTheRuleSaysSo) {
+  const auto r = half_closed(kHeard, State::Established);
+  const Verdict v = judged(r, kHeard + 1_h);
+  EXPECT_EQ(v.standing, Standing::Silent);
+  EXPECT_EQ(v.gone_earliest, Instant::never());
+  EXPECT_TRUE(v.grounds.find(GroundKind::NotAskedInState));
+  Rule rule;
+  rule.idle_states |= set_of(State::Established);
+  EXPECT_FALSE(judged(r, kHeard + 1_h, rule).grounds.find(GroundKind::NotAskedInState));
+  EXPECT_NE(judged(r, kHeard + 1_h, rule).gone_earliest, Instant::never());
+}
+
+TEST(Judge, APlaneThatMayMissSignsOfLifeProvesNobodyGone) {
+  const Attention deaf{without(plane::Ability::ReportsHeard), {}, {}};
+  const Verdict v = judged(proven(), kFirst + 1_h, kRule, deaf);
+  EXPECT_EQ(v.standing, Standing::Suspect);
+  EXPECT_TRUE(v.grounds.find(GroundKind::SignsMayBeMissed));
+  EXPECT_EQ(v.gone_earliest, Instant::never());
+}
+
+TEST(Judge, CitesTheNumbersItsVerdictRestsOn) {
+  const Verdict v = judged(proven(), kFirst + 104_s);
+  ASSERT_EQ(v.standing, Standing::Gone);
+  EXPECT_EQ(number(v, GroundKind::Unanswered), 31U);
+  EXPECT_EQ(span(v, GroundKind::Unanswered), 104_s);
+  EXPECT_EQ(number(v, GroundKind::UnansweredEcho), 16U);
+  EXPECT_EQ(number(v, GroundKind::UnansweredBare), 15U);
+  EXPECT_EQ(span(v, GroundKind::Heard), 130_s);
+}
+
+TEST(Judge, TheEarliestProofIsNotEarlierThanTheLadderAllows) {
+  // Alive: the first question comes an interval after the last sign, the proof T later.
+  EXPECT_EQ(judged(half_closed(kHeard), kHeard + 1_s).gone_earliest, kHeard + 25_s + 100_s);
+  // Late in time, early in count: the count decides. Two asked, 29 missing, 3.226 s apart, 3 s for the last answer.
+  const auto r = asked(half_closed(kHeard), 1, 1, kFirst, kFirst + 100_s);
+  EXPECT_EQ(judged(r, kFirst + 103_s).gone_earliest, kFirst + 100_s + 3226_ms * 29 + 3_s);
+}
+
+TEST(Judge, SaysWhatWillEndIt) {
+  EXPECT_EQ(judged(half_closed(kHeard, State::FinWait2), kHeard).ends, Ends::PeerFin);
+  EXPECT_EQ(judged(half_closed(kHeard, State::CloseWait), kHeard).ends, Ends::ApplicationClose);
+  EXPECT_EQ(judged(half_closed(kHeard, State::Established), kHeard).ends, Ends::EitherSideCloses);
+  EXPECT_EQ(judged(half_closed(kHeard, State::LastAck), kHeard).ends, Ends::PeerAcknowledges);
+  EXPECT_EQ(judged(proven(), kFirst + 50_s).ends, Ends::PeerAnswersOrVerdictGone);
+  EXPECT_EQ(judged(proven(), kFirst + 100_s).ends, Ends::CommandedAbort);
+  Rule dry = kRule;
+  dry.act = false;
+  EXPECT_EQ(judged(proven(), kFirst + 100_s, dry).ends, Ends::Nothing);
+  const Attention unguarded{without(plane::Ability::GuardedAbort), {}, {}};
+  EXPECT_EQ(judged(proven(), kFirst + 100_s, kRule, unguarded).ends, Ends::Nothing);
+  auto over = proven();
+  over.reason = EndReason::Commanded;
+  over.ended_by = 42;
+  EXPECT_EQ(judged(over, kFirst + 100_s).ends, Ends::AlreadyEnded);
+  EXPECT_EQ(number(judged(over, kFirst + 100_s), GroundKind::EndedByVerdict), 42U);
+}
+
+TEST(Judge, SaysWhoStillWantsIt) {
+  auto r = half_closed(kHeard, State::CloseWait);
+  const auto wanted = [&] { return judged(r, kHeard).wanted; };
+  r.end_of_stream_read = plane::Known::No;
+  EXPECT_EQ(wanted(), Wanted::EndOfStreamUnread);
+  r.end_of_stream_read = plane::Known::Yes;
+  EXPECT_EQ(wanted(), Wanted::EndOfStreamReadNotClosed);
+  r.end_of_stream_read = plane::Known::Unknown;
+  EXPECT_EQ(wanted(), Wanted::Unknown);  // nothing unread proves nothing
+  r.unread = 1;
+  EXPECT_EQ(wanted(), Wanted::EndOfStreamUnread);
+  r.holder = plane::Holder::AcceptQueue;
+  EXPECT_EQ(wanted(), Wanted::AcceptQueue);
+  r.holder = plane::Holder::Orphan;
+  EXPECT_EQ(wanted(), Wanted::Orphan);
+  r.holder = plane::Holder::Unknown;
+  EXPECT_EQ(wanted(), Wanted::Unknown);
+  EXPECT_EQ(judged(half_closed(kHeard, State::FinWait2), kHeard).wanted, Wanted::HeldReading);
+}
+
+TEST(Judge, SurvivesAnyNumbersThatATableMayHold) {
+  plane::Record r = half_closed(Instant{INT64_MIN + 1}, State::FinWait1);
+  r.attempts = UINT32_MAX;
+  for (auto& n : r.probes) n = UINT16_MAX;
+  for (const Instant t : {Instant{INT64_MIN + 1}, Instant{INT64_MAX - 1}, Instant::never(), Instant::unknown()}) {
+    r.oldest_unacked = r.probe_first = r.probe_last = t;
+    for (const Instant now : {at(0_s), at(1_h), Instant{INT64_MAX - 1}}) {
+      const Verdict v = judged(r, now);
+      EXPECT_LE(v.unanswered, 1'200'000U);
+    }
+  }
+}
