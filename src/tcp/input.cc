@@ -177,9 +177,11 @@ bool Connection::check_sequence(const wire::Segment& segment, const Environment&
   if (segment.rst) return false;
   if (is_recent_duplicate(segment)) heard();
   // "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be made to accept valid ACKs,
-  // URGs, and RSTs." The text is not taken (process_text finds no window); the acknowledgment is.
-  if (rcv_nxt_ == rcv_advertised_ && segment.seq == rcv_nxt_ && !segment.syn) {
-    flags_.ack_now = true;
+  // URGs, and RSTs." The text is not taken (process_text finds no window); the acknowledgment is. A peer that has probed
+  // our window may acknowledge from one octet beyond it.
+  const std::int32_t beyond = segment.seq - rcv_nxt_;
+  if (rcv_nxt_ == rcv_advertised_ && (beyond == 0 || beyond == 1) && !segment.syn) {
+    if (segment.length() > 0) flags_.ack_now = true;
     return true;
   }
   // A SYN that is repeated while we wait for its last acknowledgment wants our SYN,ACK again.

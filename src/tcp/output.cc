@@ -17,7 +17,9 @@ std::optional<wire::Segment> Connection::poll_segment(std::size_t most_payload, 
   if (auto window = poll_window_probe(env)) return window;
   if (auto data = poll_data(most_payload, env)) return data;
   if (!flags_.ack_now) return std::nullopt;
-  return bare_segment(snd_nxt_, env);
+  // SEQ=SND.NXT, yet never beyond the peer's window: an octet that probed a closed window has moved SND.NXT out of it,
+  // and an acknowledgment from there would not be acceptable to the peer (section 3.10.7.4, first step).
+  return bare_segment(earlier(snd_nxt_, snd_una_ + snd_wnd_), env);
 }
 
 // --- the handshake

@@ -83,5 +83,23 @@ TEST(Conversation, SurvivesAClosedWindowForAsLongAsItIsClosed) {
   EXPECT_EQ(received, sent.size());
 }
 
+// Found by the simulation (seed 2913): the octet that probed b's closed window moved a's SND.NXT out of it, and b never
+// accepted another acknowledgment of a.
+TEST(Conversation, IsHeardByAPeerWhoseWindowItIsProbing) {
+  Pair pair;
+  const auto [client, server] = pair.connected();
+  const std::string much(4 << 20, 'z');
+  for (int i = 0; i < 100; ++i) {
+    (void)pair.a.engine.send(client, bytes_of(much), pair.now);
+    pair.run(50_ms);
+  }
+  ASSERT_TRUE(pair.a.record(client).peer_window_closed);
+  ASSERT_TRUE(pair.b.engine.send(server, bytes_of("answer me"), pair.now));
+  const auto heard = pair.b.record(server).heard;
+  pair.run(1_s);
+  EXPECT_EQ(pair.b.record(server).unsent, 0U);
+  EXPECT_GT(pair.b.record(server).heard, heard);
+}
+
 }  // namespace
 }  // namespace adieu::stack
