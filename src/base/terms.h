@@ -57,7 +57,8 @@ std::string_view name(ProbeForm form);
 constexpr bool is_synchronized(State s) { return s >= State::Established && s <= State::TimeWait; }
 // Our FIN is queued or sent: the application can send no more.
 constexpr bool is_sending_closed(State s) {
-  return s == State::FinWait1 || s == State::FinWait2 || s == State::Closing || s == State::LastAck || s == State::TimeWait;
+  return s == State::FinWait1 || s == State::FinWait2 || s == State::Closing || s == State::LastAck ||
+         s == State::TimeWait;
 }
 // The peer's FIN has been received in order.
 constexpr bool is_receiving_closed(State s) {

@@ -30,7 +30,8 @@ void TimingWheel::link(Handle handle) {
   Node& node = nodes_[handle];
   const std::int64_t tick = earlier(later(node.tick, now_tick_), now_tick_ + kSpan);
   const auto differing = static_cast<std::uint64_t>(tick ^ now_tick_) | (kSlots - 1);
-  const unsigned level = earlier<unsigned>((63U - static_cast<unsigned>(std::countl_zero(differing))) / kSlotBits, kLevels - 1);
+  const unsigned highest_bit = 63U - static_cast<unsigned>(std::countl_zero(differing));
+  const unsigned level = earlier<unsigned>(highest_bit / kSlotBits, kLevels - 1);
   const unsigned slot = static_cast<unsigned>(tick >> (level * kSlotBits)) & (kSlots - 1);
   node.level = static_cast<std::uint16_t>(level);
   node.slot = static_cast<std::uint16_t>(slot);

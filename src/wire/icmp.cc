@@ -32,12 +32,16 @@ std::optional<IcmpKind> kind_of_v4(std::uint8_t type, std::uint8_t code) {
     case 3:  // destination unreachable
       switch (code) {
         case 4: return IcmpKind::PacketTooBig;
-        case 2: case 3: return IcmpKind::HardError;            // protocol, port
-        case 9: case 10: case 13: return IcmpKind::HardError;  // administratively prohibited
+        case 2:
+        case 3: return IcmpKind::HardError;  // protocol, port
+        case 9:
+        case 10:
+        case 13: return IcmpKind::HardError;  // administratively prohibited
         default: return code <= 15 ? std::optional(IcmpKind::SoftError) : std::nullopt;
       }
-    case 11: case 12: return IcmpKind::SoftError;  // time exceeded, parameter problem
-    default: return std::nullopt;  // source quench among them: RFC 6633 section 3, "MUST silently discard"
+    case 11:
+    case 12: return IcmpKind::SoftError;  // time exceeded, parameter problem
+    default: return std::nullopt;         // source quench among them: RFC 6633 section 3, "MUST silently discard"
   }
 }
 
@@ -46,12 +50,15 @@ std::optional<IcmpKind> kind_of_v6(std::uint8_t type, std::uint8_t code) {
   switch (type) {
     case 1:
       switch (code) {
-        case 1: case 4: return IcmpKind::HardError;  // administratively prohibited, port
-        case 5: case 6: return IcmpKind::HardError;  // "more informative subsets of code 1"
+        case 1:
+        case 4: return IcmpKind::HardError;  // administratively prohibited, port
+        case 5:
+        case 6: return IcmpKind::HardError;  // "more informative subsets of code 1"
         default: return code <= 7 ? std::optional(IcmpKind::SoftError) : std::nullopt;
       }
     case 2: return IcmpKind::PacketTooBig;
-    case 3: case 4: return IcmpKind::SoftError;
+    case 3:
+    case 4: return IcmpKind::SoftError;
     default: return std::nullopt;
   }
 }
@@ -124,8 +131,8 @@ std::size_t write_echo_reply(const IpPacket& packet, MutableBytes out) {
   message[0] = is_v4 ? kEchoReplyV4 : kEchoReplyV6;
   store16(message, 2, 0);
   const auto length = static_cast<std::uint32_t>(message.size());
-  const std::uint16_t pseudo = is_v4 ? std::uint16_t{0}
-                                     : pseudo_header_sum(header.source, header.destination, header.protocol, length);
+  const std::uint16_t pseudo =
+      is_v4 ? std::uint16_t{0} : pseudo_header_sum(header.source, header.destination, header.protocol, length);
   store16(message, 2, checksum_of(ones_sum(message, pseudo)));
   return total;
 }

@@ -16,9 +16,9 @@ namespace adieu::wire {
 
 // What a message means for TCP; RFC 1122 section 4.2.3.9, RFC 5461 sections 2 and 4.
 enum class IcmpKind : std::uint8_t {
-  SoftError,       // network or host unreachable, time exceeded, parameter problem ...: never ends anything synchronized
-  HardError,       // protocol, port unreachable, administratively prohibited: may end a connect, nothing else
-  PacketTooBig,    // fragmentation needed (RFC 1191), packet too big (RFC 8201)
+  SoftError,  // network or host unreachable, time exceeded, parameter problem ...: never ends anything synchronized
+  HardError,  // protocol, port unreachable, administratively prohibited: may end a connect, nothing else
+  PacketTooBig,  // fragmentation needed (RFC 1191), packet too big (RFC 8201)
 };
 
 struct IcmpError {

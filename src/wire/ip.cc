@@ -89,8 +89,8 @@ std::expected<std::uint8_t, Malformed> skip_extension_headers(std::uint8_t next,
     if (payload.size() < 8) return std::unexpected(Malformed::Truncated);
     const std::size_t length = next == kFragment ? 8U : 8U * (1U + payload[1]);
     if (payload.size() < length) return std::unexpected(Malformed::Truncated);
-    // RFC 8200 section 4.5: "If the fragment is a whole datagram (that is, both the Fragment Offset field and the M flag
-    // are zero), then it does not need any further reassembly".
+    // RFC 8200 section 4.5: "If the fragment is a whole datagram (that is, both the Fragment Offset field and the M
+    // flag are zero), then it does not need any further reassembly".
     if (next == kFragment && (load16(payload, 2) & 0xfff9U) != 0) return std::unexpected(Malformed::Fragment);
     // Section 4.4: "If Segments Left is zero, the node must ignore the Routing header".
     if (next == kRouting && payload[3] != 0) return std::unexpected(Malformed::UnsupportedHeader);

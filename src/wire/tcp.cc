@@ -16,7 +16,13 @@ namespace {
 enum Flag : std::uint8_t { Fin = 1, Syn = 2, Rst = 4, Psh = 8, Ack = 16, Urg = 32, Ece = 64, Cwr = 128 };
 
 enum OptionKind : std::uint8_t {
-  EndOfList = 0, NoOperation = 1, MaximumSegmentSize = 2, WindowScale = 3, SackPermitted = 4, Sack = 5, TimestampsKind = 8
+  EndOfList = 0,
+  NoOperation = 1,
+  MaximumSegmentSize = 2,
+  WindowScale = 3,
+  SackPermitted = 4,
+  Sack = 5,
+  TimestampsKind = 8
 };
 constexpr std::size_t kMssBytes = 4;
 constexpr std::size_t kWindowScaleBytes = 3;
@@ -30,8 +36,8 @@ bool take_option(Bytes option, Segment& segment) {
   switch (option[0]) {
     case MaximumSegmentSize:
       if (option.size() != kMssBytes) return false;
-      // RFC 9293 section 3.7.1: to be sent only in segments with SYN; RFC 7323 section 2.2, of the window scale: "MUST be
-      // ignored" without one.
+      // RFC 9293 section 3.7.1: to be sent only in segments with SYN; RFC 7323 section 2.2, of the window scale: "MUST
+      // be ignored" without one.
       if (segment.syn) segment.mss = load16(option, 2);
       return true;
     case WindowScale:
@@ -86,7 +92,8 @@ struct OptionPlan {
 OptionPlan plan_options(const Segment& segment) {
   ADIEU_ASSERT(segment.sack_count <= kMaxSackBlocks);
   const std::size_t packed = (segment.mss ? kMssBytes : 0) + (segment.sack_permitted ? kSackPermittedBytes : 0) +
-                             (segment.timestamps ? kTimestampsBytes : 0) + (segment.window_scale ? kWindowScaleBytes : 0);
+                             (segment.timestamps ? kTimestampsBytes : 0) +
+                             (segment.window_scale ? kWindowScaleBytes : 0);
   std::size_t padded = (segment.mss ? 4U : 0U) + (segment.window_scale ? 4U : 0U);
   padded += segment.timestamps ? 12U : segment.sack_permitted ? 4U : 0U;  // SACK-permitted stands before timestamps
   OptionPlan plan;
@@ -116,8 +123,14 @@ class OptionWriter {
     out_[at_++] = static_cast<std::uint8_t>(length);
   }
   void put8(std::uint8_t value) { out_[at_++] = value; }
-  void put16(std::uint16_t value) { store16(out_, at_, value); at_ += 2; }
-  void put32(std::uint32_t value) { store32(out_, at_, value); at_ += 4; }
+  void put16(std::uint16_t value) {
+    store16(out_, at_, value);
+    at_ += 2;
+  }
+  void put32(std::uint32_t value) {
+    store32(out_, at_, value);
+    at_ += 4;
+  }
   void finish() {
     while (at_ < out_.size()) out_[at_++] = EndOfList;
   }

@@ -71,7 +71,8 @@ std::expected<Segment, Malformed> parse_tcp(const IpPacket& packet, const Offloa
 
 std::size_t tcp_header_bytes(const Segment& segment);
 
-// Writes header, options and payload; returns the length. The checksum is complete, or, with `partial_checksum`, the
+// Writes header, options and payload; returns the length. SACK blocks that do not fit beside the other options are left
+// out, the last first, here and in tcp_header_bytes. The checksum is complete, or, with `partial_checksum`, the
 // pseudo-header's sum that a device completes (Offload::checksum_partial). `out` has room for the whole.
 std::size_t write_tcp(const Segment& segment, const Address& source, const Address& destination, bool partial_checksum,
                       MutableBytes out);
