@@ -189,8 +189,15 @@ Configured set_mtu(std::string_view interface, unsigned octets) {
 
 Configured set_queue_length(std::string_view interface, unsigned packets) {
   Request request(AF_INET, interface);
-  request.request.ifr_qlen = static_cast<int>(packets);
-  if (const int code = request.ask(SIOCSIFTXQLEN)) return failed(code, "setting the queue length");
+  if (const int code = request.ask(SIOCGIFINDEX)) return failed(code, "setting the queue length");
+  // By netlink: SIOCSIFTXQLEN wants CAP_NET_ADMIN of the initial user namespace, which an ordinary user never has.
+  ifinfomsg body{};
+  body.ifi_index = request.request.ifr_ifindex;
+  Message message(RTM_SETLINK, NLM_F_ACK, body);
+  const std::uint32_t length = packets;
+  message.attribute(IFLA_TXQLEN, &length, sizeof(length));
+  Answer answer;
+  if (const int code = ask_netlink(message, answer)) return failed(code, "setting the queue length");
   return {};
 }
 
