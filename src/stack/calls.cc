@@ -142,6 +142,13 @@ void Engine::close_listener(Listener listener, Instant now) {
   const std::deque<Socket> queue = std::move(it->second.queue);
   e.listening.erase(it->second.local);
   e.listeners.erase(it);
+  // Nobody could ever accept a handshake that is under way: its last acknowledgment will be answered by RST.
+  for (const Socket socket : e.embryonic) {
+    Cell* cell = e.find_live(socket);
+    if (cell == nullptr || !cell->embryonic || cell->listener != listener.number) continue;
+    cell->connection.abort(EndReason::Refused, true, e.env(now));
+    e.settle(socket.slot, now);
+  }
   for (const Socket socket : queue) {
     if (Cell* cell = e.find_live(socket)) {
       cell->connection.abort(EndReason::Aborted, false, e.env(now));
@@ -182,10 +189,12 @@ std::expected<std::size_t, Error> Engine::receive(Socket socket, MutableBytes ou
 std::expected<void, Error> Engine::shutdown(Socket socket, Shut how, Instant now) {
   tcp::Connection* connection = impl_->find(socket);
   if (connection == nullptr) return std::unexpected(Error::BadSocket);
-  std::expected<void, tcp::CallError> done;
-  if (how != Shut::Send) done = connection->shutdown_receive(impl_->env(now));
-  if (done && how != Shut::Receive) done = connection->shutdown_send(impl_->env(now));
-  if (!done) return std::unexpected(error_of(done.error()));
+  if (how != Shut::Send) {
+    if (const auto done = connection->shutdown_receive(impl_->env(now)); !done) return std::unexpected(error_of(done.error()));
+  }
+  if (how != Shut::Receive) {
+    if (const auto done = connection->shutdown_send(impl_->env(now)); !done) return std::unexpected(error_of(done.error()));
+  }
   impl_->settle(socket.slot, now);
   return {};
 }
@@ -233,7 +242,8 @@ Readiness Engine::readiness(Socket socket) const {
   if (connection == nullptr) return ready;
   const State state = connection->state();
   ready.ended = state == State::Closed;
-  ready.connected = is_synchronized(state) || (ready.ended && connection->reason() != EndReason::Refused);
+  const bool never = connection->reason() == EndReason::Refused || error(socket) == Error::TimedOut;
+  ready.connected = is_synchronized(state) || (ready.ended && !never);
   ready.peer_closed = connection->has_peer_fin();
   ready.readable = connection->unread() > 0 || connection->has_peer_fin() || connection->is_receive_shut() || ready.ended;
   ready.writable = ready.ended || (is_synchronized(state) && (connection->is_send_shut() || connection->send_room() > 0));

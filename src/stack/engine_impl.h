@@ -59,6 +59,7 @@ class Engine::Impl {
   void queue_reply(const Tuple& tuple, const wire::Segment& segment);
   // passive_open.cc
   std::optional<std::uint32_t> find_listener(const Endpoint& local) const;
+  bool is_backlog_full(std::uint32_t listener) const;
   void passive_open(std::uint32_t listener, const Tuple& tuple, const wire::Segment& syn, std::optional<Seq> floor, Instant now);
   void retire_oldest_embryonic(Instant now);
   tcp::OpenParameters open_parameters(const Tuple& tuple, const tcp::Options& options, Instant now) const;

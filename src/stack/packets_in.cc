@@ -30,6 +30,11 @@ void Engine::Impl::receive_tcp(const wire::IpPacket& ip, const Offload& offload,
   const Tuple tuple{{ip.destination, segment->destination_port}, {ip.source, segment->source_port}};
   std::optional<Seq> floor;
   if (const auto slot = demux.find(tuple)) {
+    const Cell& cell = cells[*slot];
+    if (cell.embryonic && !segment->rst && is_backlog_full(cell.listener)) {
+      ++counters.backlog_full;  // the handshake does not end while nobody accepts; the peer repeats what ends it
+      return;
+    }
     tcp::Connection& connection = cells[*slot].connection;
     const tcp::Disposition disposition = connection.input(*segment, env(now));
     if (disposition == tcp::Disposition::Reset) answer_without_connection(tuple, *segment);
@@ -43,6 +48,11 @@ void Engine::Impl::receive_tcp(const wire::IpPacket& ip, const Offload& offload,
   const auto listener = find_listener(tuple.local);
   const bool opens = segment->syn && !segment->ack_flag && !segment->rst;
   if (listener && opens) return passive_open(*listener, tuple, *segment, floor, now);
+  // Section 3.10.7.2, fourth: in LISTEN what has neither SYN nor ACK is dropped. (Only CLOSED answers it.)
+  if (listener && !segment->syn && !segment->ack_flag) {
+    ++counters.no_connection;
+    return;
+  }
   answer_without_connection(tuple, *segment);
 }
 

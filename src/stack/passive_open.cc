@@ -14,6 +14,11 @@ std::optional<std::uint32_t> Engine::Impl::find_listener(const Endpoint& local) 
   return std::nullopt;
 }
 
+bool Engine::Impl::is_backlog_full(std::uint32_t number) const {
+  const auto listener = listeners.find(number);
+  return listener != listeners.end() && listener->second.queue.size() >= listener->second.options.backlog;
+}
+
 tcp::OpenParameters Engine::Impl::open_parameters(const Tuple& tuple, const tcp::Options& options, Instant now) const {
   const Family family = tuple.local.address.family();
   tcp::OpenParameters parameters;
@@ -44,8 +49,8 @@ std::optional<std::uint32_t> Engine::Impl::open(const Tuple& tuple, tcp::Connect
 
 void Engine::Impl::passive_open(std::uint32_t number, const Tuple& tuple, const wire::Segment& syn,
                                 std::optional<Seq> floor, Instant now) {
-  ListenerState& listener = listeners.at(number);
-  if (listener.queue.size() >= listener.options.backlog) {
+  const ListenerState& listener = listeners.at(number);
+  if (is_backlog_full(number)) {
     ++counters.backlog_full;  // dropped in silence: the peer sends its SYN again, and may find room
     return;
   }
@@ -61,6 +66,13 @@ void Engine::Impl::passive_open(std::uint32_t number, const Tuple& tuple, const 
   cell.listener = number;
   cell.embryonic = true;
   ++embryonic_count;
+  // Entries of connections that have moved on are swept when they have become as many as there may be others.
+  if (embryonic.size() >= 2 * std::size_t{settings.max_embryonic} + 64) {
+    std::erase_if(embryonic, [&](Socket socket) {
+      const Cell* other = find_live(socket);
+      return other == nullptr || !other->embryonic;
+    });
+  }
   embryonic.push_back(socket_of(*slot));
   settle(*slot, now);
 }

@@ -80,9 +80,10 @@ std::size_t Connection::send_room() const {
 }
 
 void Connection::set_buffers(std::uint32_t send, std::uint32_t receive) {
-  options_.send_buffer = std::max(send, 1024U);
-  // The scale is agreed in the handshake: a larger buffer than it can tell would be memory for nothing.
-  options_.receive_buffer = std::clamp(receive, 1024U, std::uint32_t{65535} << receive_scale_);
+  options_.send_buffer = std::clamp(send, 1024U, 1U << 30);
+  // The scale is agreed in the handshake: a larger buffer than it can tell would be memory for nothing, a smaller one
+  // than two of its units could never be told.
+  options_.receive_buffer = std::clamp(receive, std::max(1024U, 2U << receive_scale_), std::uint32_t{65535} << receive_scale_);
 }
 
 bool Connection::is_peer_window_closed() const {
@@ -149,6 +150,8 @@ std::expected<void, CallError> Connection::shutdown_receive(const Environment& e
   // discarded when the hole is filled (accept_text).
   flags_.receive_shut = true;
   changes_ |= kReadable;
+  // Octets that nobody had read may have closed the window; it is open now, and the peer is told.
+  if (is_synchronized(state_) && !flags_.peer_fin && rcv_nxt_ == rcv_advertised_) flags_.ack_now = true;
   return {};
 }
 
@@ -163,10 +166,12 @@ void Connection::close(const Environment& env) {
   }
   // RFC 1122 section 4.2.2.13: "If such a host issues a CLOSE call while received data is still pending in TCP, or if
   // new data is received after CLOSE is called, its TCP SHOULD send a RST to show that data was lost."
-  if (unread() > 0) {
-    end(EndReason::DataAfterClose, state_ != State::TimeWait);
+  if (unread() > 0 && state_ != State::TimeWait) {
+    end(EndReason::DataAfterClose, true);
     return;
   }
+  // In TIME-WAIT both ends have closed, and the quarantine stays: nobody is told, and nobody will read.
+  if (state_ == State::TimeWait) transfer_.reset();
   (void)shutdown_send(env);  // fails only where there is nothing to shut
 }
 

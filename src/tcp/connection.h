@@ -178,6 +178,7 @@ class Connection {
   bool check_reset(const wire::Segment& segment, const Environment& env);
   bool check_syn(const wire::Segment& segment, const Environment& env);
   std::optional<Disposition> check_ack(const wire::Segment& segment, const Environment& env);
+  void remember_timestamp(const wire::Segment& segment, const Environment& env);
   void process_ack(const wire::Segment& segment, const Environment& env);
   void process_text(const wire::Segment& segment, const Environment& env);
   void process_fin(const wire::Segment& segment, const Environment& env);

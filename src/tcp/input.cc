@@ -16,13 +16,16 @@ Disposition Connection::input(const wire::Segment& segment, const Environment& e
   // RFC 9293 section 3.10.7.4, fourth step, TIME-WAIT: "If the SYN bit is set in these synchronized states, it may be
   // either a legitimate new connection attempt ...". Asked first: an old PAWS or sequence check must not answer it.
   if (state_ == State::TimeWait && segment.syn && !segment.ack_flag && !segment.rst && may_reopen(segment)) {
+    challenge(segment, env);  // "For all other cases": should nobody listen
     return Disposition::Reopen;
   }
   // Simultaneous open, RFC 9293 figure 8, line 5: the peer's SYN,ACK repeats a SYN that we have; what is new is its ACK.
-  if (state_ == State::SynReceived && segment.syn && segment.ack_flag && segment.seq + 1 == rcv_nxt_) {
+  if (state_ == State::SynReceived && !flags_.passive && segment.syn && segment.ack_flag && segment.seq + 1 == rcv_nxt_) {
     wire::Segment ack = segment;
     ack.syn = false;
     ack.seq += 1;
+    // RFC 7323 section 2.2: a SYN's window is not scaled; this is what a scaled field can say of it.
+    ack.window = static_cast<std::uint16_t>(segment.window >> send_scale_);
     return input(ack, env);
   }
   if (!check_timestamps(segment, env)) return Disposition::Done;
@@ -149,7 +152,9 @@ bool Connection::is_acceptable(const wire::Segment& segment) const {
   const std::uint32_t length = segment.length();
   const std::uint32_t window = distance(rcv_nxt_, rcv_advertised_);
   const auto in_window = [&](Seq seq) { return rcv_nxt_ <= seq && seq < rcv_advertised_; };
-  if (length == 0) return window == 0 ? segment.seq == rcv_nxt_ : in_window(segment.seq);
+  // A segment without length may stand at the right edge as well: a peer that has filled our window sends all its
+  // acknowledgments from there (docs/departures.md).
+  if (length == 0) return rcv_nxt_ <= segment.seq && segment.seq <= rcv_advertised_;
   if (window == 0) return false;
   return in_window(segment.seq) || in_window(segment.end() - 1);
 }
@@ -164,18 +169,7 @@ bool Connection::is_recent_duplicate(const wire::Segment& segment) const {
 }
 
 bool Connection::check_sequence(const wire::Segment& segment, const Environment& env) {
-  if (is_acceptable(segment)) {
-    // RFC 7323 section 4.3 (2): "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied".
-    if (segment.timestamps && segment.seq <= last_ack_sent_ && !segment.rst) {
-      ts_recent_ = segment.timestamps->value;
-      ts_recent_at_s_ = static_cast<std::uint32_t>(env.now.ns / 1'000'000'000);
-      flags_.ts_recent_valid = true;
-    }
-    return true;
-  }
-  // "unless the RST bit is set, if so drop the segment and return"
-  if (segment.rst) return false;
-  if (is_recent_duplicate(segment)) heard();
+  if (is_acceptable(segment)) return true;
   // "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be made to accept valid ACKs,
   // URGs, and RSTs." The text is not taken (process_text finds no window); the acknowledgment is. A peer that has probed
   // our window may acknowledge from one octet beyond it.
@@ -184,14 +178,19 @@ bool Connection::check_sequence(const wire::Segment& segment, const Environment&
     if (segment.length() > 0) flags_.ack_now = true;
     return true;
   }
+  // "unless the RST bit is set, if so drop the segment and return"
+  if (segment.rst) return false;
+  if (is_recent_duplicate(segment)) heard();
   // A SYN that is repeated while we wait for its last acknowledgment wants our SYN,ACK again.
-  if (state_ == State::SynReceived && segment.syn && segment.seq + 1 == rcv_nxt_) {
+  if (state_ == State::SynReceived && segment.syn && !segment.ack_flag && segment.seq + 1 == rcv_nxt_) {
     transfer().send_next = snd_una_;
     return false;
   }
-  // TIME-WAIT, eighth step: "Remain in the TIME-WAIT state. Restart the 2 MSL time-wait timeout", for a FIN that is
+  // TIME-WAIT, eighth step: "Remain in the TIME-WAIT state. Restart the 2 MSL time-wait timeout", for the FIN that is
   // repeated; and for nothing else, or a prober could pin the state for ever.
-  if (state_ == State::TimeWait && segment.fin) time_wait_until_ = env.now + env.settings.time_wait;
+  if (state_ == State::TimeWait && segment.fin && segment.end() == rcv_nxt_) {
+    time_wait_until_ = env.now + env.settings.time_wait;
+  }
   // "If an incoming segment is not acceptable, an acknowledgment should be sent in reply".
   challenge(segment, env);
   return false;
@@ -276,6 +275,7 @@ std::optional<Disposition> Connection::check_ack(const wire::Segment& segment, c
     // acknowledgment is not acceptable, form a reset segment".
     if (segment.ack <= snd_una_ || segment.ack > snd_nxt_) return Disposition::Reset;
     heard();
+    remember_timestamp(segment, env);
     established(segment, env);
     return std::nullopt;
   }
@@ -287,8 +287,18 @@ std::optional<Disposition> Connection::check_ack(const wire::Segment& segment, c
     return Disposition::Done;
   }
   heard();
+  remember_timestamp(segment, env);
   process_ack(segment, env);
   return std::nullopt;
+}
+
+// RFC 7323 section 4.3 (2): "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied". After the
+// ACK field has been checked: a stranger who guesses the one window could else make PAWS refuse the true peer.
+void Connection::remember_timestamp(const wire::Segment& segment, const Environment& env) {
+  if (!segment.timestamps || segment.seq > last_ack_sent_) return;
+  ts_recent_ = segment.timestamps->value;
+  ts_recent_at_s_ = static_cast<std::uint32_t>(env.now.ns / 1'000'000'000);
+  flags_.ts_recent_valid = true;
 }
 
 void Connection::process_ack(const wire::Segment& segment, const Environment& env) {
@@ -320,8 +330,9 @@ void Connection::update_window(const wire::Segment& segment, const Environment& 
   if ((before == 0) != (snd_wnd_ == 0)) {
     transfer_->backoff = 0;
     transfer_->probe_window = false;
-    // What lay beyond the closed window and was never taken is sent again from the front.
-    if (before == 0) transfer_->send_next = snd_una_;
+    // The octet that probed the closed window was refused and is sent again. What else may be in flight is the
+    // retransmission timer's: a peer that opens and shuts its window must not make us repeat it all.
+    if (before == 0 && distance(snd_una_, snd_nxt_) <= 1) transfer_->send_next = snd_una_;
     arm_timers(env, true);
   } else {
     arm_timers(env, false);
@@ -441,7 +452,12 @@ void Connection::acknowledge_later(std::uint32_t octets, const Environment& env)
 
 void Connection::process_fin(const wire::Segment& segment, const Environment& env) {
   // "Do not process the FIN if the state is CLOSED, LISTEN, or SYN-SENT since the SEG.SEQ cannot be validated".
-  if (state_ == State::Closed || flags_.peer_fin) return;
+  if (state_ == State::Closed) return;
+  if (flags_.peer_fin) {
+    // A second one, behind the end of the stream: "Remain in the ... state", and "send an acknowledgment for the FIN".
+    if (segment.fin) flags_.ack_now = true;
+    return;
+  }
   if (segment.fin) {
     const Seq fin = segment.seq + static_cast<std::uint32_t>(segment.payload.size());
     if (fin == rcv_nxt_ && rcv_nxt_ < rcv_advertised_) return take_fin(env);
@@ -460,7 +476,10 @@ void Connection::take_fin(const Environment& env) {
   flags_.peer_fin = true;
   flags_.ack_now = true;
   changes_ |= kProgressIn | kReadable;
-  if (transfer_) transfer_->fin_at.reset();
+  if (transfer_) {
+    transfer_->fin_at.reset();
+    transfer_->out_of_order = {};  // octets from behind the end of the stream are no octets of it
+  }
   switch (state_) {
     case State::SynReceived:
     case State::Established:

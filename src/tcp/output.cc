@@ -72,7 +72,7 @@ std::optional<wire::Segment> Connection::poll_first_again(const Environment& env
   if (!has_outstanding()) return std::nullopt;
   const std::uint32_t flight = distance(snd_una_, snd_nxt_);
   const std::uint32_t data_in_flight = std::min(flight, unsent());
-  const auto length = std::min<std::uint32_t>(effective_mss(), data_in_flight);
+  const std::size_t length = transfer_->send.piece(0, std::min<std::uint32_t>(effective_mss(), data_in_flight)).size();
   const bool with_fin = is_fin_unacked() && length == unsent() && flight > unsent();
   return data_segment(snd_una_, length, with_fin, env);
 }
@@ -144,6 +144,7 @@ wire::Segment Connection::data_segment(Seq seq, std::size_t length, bool with_fi
   const bool ack_was_due = flags_.ack_now;
   wire::Segment segment = bare_segment(seq, env);
   segment.payload = transfer_->send.piece(distance(send_front(), seq), length);
+  ADIEU_ASSERT(segment.payload.size() == length);  // a piece cut short would put the FIN into the middle of the stream
   // RFC 6691 section 2: options count against the MSS. effective_mss() has taken off the timestamp; SACK blocks that no
   // longer fit beside the data go into a segment of their own, now.
   const std::size_t options = wire::tcp_header_bytes(segment) - wire::kTcpHeaderBytes;
@@ -196,7 +197,8 @@ wire::Segment Connection::bare_segment(Seq seq, const Environment& env) {
 
 // What we could take beyond RCV.NXT now.
 std::uint32_t Connection::receive_window() const {
-  const std::uint32_t unread_octets = unread();
+  // After SHUT_RD what arrives takes no room.
+  const std::uint32_t unread_octets = flags_.receive_shut ? 0 : unread();
   const std::uint32_t room = options_.receive_buffer > unread_octets ? options_.receive_buffer - unread_octets : 0;
   const std::uint32_t most = std::uint32_t{65535} << receive_scale_;
   return std::min(room, most) >> receive_scale_ << receive_scale_;
@@ -207,12 +209,15 @@ void Connection::advertise(wire::Segment& segment) {
   const std::uint32_t promised = distance(rcv_nxt_, rcv_advertised_);
   const std::uint32_t room = receive_window();
   const std::uint32_t worth_telling = std::min<std::uint32_t>(options_.receive_buffer / 2, effective_mss());
-  std::uint32_t window = room >= promised + worth_telling ? room : promised;
-  // A promise that the scale cannot express exactly is rounded up, never down: that would be shrinking.
-  const std::uint32_t unit = (1U << receive_scale_) - 1;
-  window = std::min((window + unit) >> receive_scale_, 65535U);
-  segment.window = static_cast<std::uint16_t>(window);
-  rcv_advertised_ = later(rcv_advertised_, rcv_nxt_ + (window << receive_scale_));
+  const std::uint32_t window = room >= promised + worth_telling ? room : promised;
+  // A promise that the scale cannot express is rounded up while there is room for it: down would be shrinking. Without
+  // room it is rounded down (RFC 7323 section 2.4 foresees that), or small segments would move the edge for ever;
+  // octets promised earlier stay acceptable, since rcv_advertised_ only grows.
+  const std::uint32_t down = window >> receive_scale_;
+  const std::uint32_t up = (window + (1U << receive_scale_) - 1) >> receive_scale_;
+  const std::uint32_t told = std::min((up << receive_scale_) <= later(room, window) || up == down ? up : down, 65535U);
+  segment.window = static_cast<std::uint16_t>(told);
+  rcv_advertised_ = later(rcv_advertised_, rcv_nxt_ + (told << receive_scale_));
   last_ack_sent_ = rcv_nxt_;
   flags_.ack_now = false;
   set_deadline(Timer::DelayedAck, Instant::never());
@@ -223,7 +228,7 @@ std::optional<wire::Segment> Connection::final_reset() {
   flags_.reset_due = false;
   // RFC 9293 section 3.10.5: "<SEQ=SND.NXT><CTL=RST>". The ACK beside it lets middleboxes see that it belongs.
   wire::Segment reset;
-  reset.seq = snd_nxt_;
+  reset.seq = earlier(snd_nxt_, snd_una_ + snd_wnd_);  // as every segment: where the peer can accept it
   reset.rst = true;
   reset.ack_flag = true;
   reset.ack = rcv_nxt_;

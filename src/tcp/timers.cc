@@ -54,7 +54,8 @@ void Connection::expire(const Environment& env) {
 void Connection::retransmission_timeout(const Environment& env) {
   Transfer& t = *transfer_;
   // RFC 5681 section 3.1: ssthresh is lowered when a segment is lost, not again each time it is sent once more.
-  if (t.backoff == 0) t.congestion.retransmission_timeout(distance(snd_una_, snd_nxt_), snd_nxt_);
+  // A lost SYN says nothing about a window that was never used.
+  if (t.backoff == 0 && !is_syn_unacked()) t.congestion.retransmission_timeout(distance(snd_una_, snd_nxt_), snd_nxt_);
   ++t.backoff;
   t.timing = false;
   t.retransmit_first = false;

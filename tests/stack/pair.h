@@ -21,11 +21,14 @@ namespace adieu::stack {
 
 using namespace adieu::literals;
 
-inline Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+inline Bytes bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 struct Host {
   Host(Settings settings, Instant now, std::uint32_t slots = 64)
-      : memory((plane::table_bytes({slots, 64, 64}) + 63) / 8), setup(make_setup(slots)),
+      : memory((plane::table_bytes({slots, 64, 64}) + 63) / 8),
+        setup(make_setup(slots)),
         engine(settings, table_bytes(), setup, now) {}
 
   MutableBytes table_bytes() {
@@ -64,7 +67,10 @@ struct Seen {
 
 struct Pair {
   explicit Pair(Family family = Family::V4, bool offload = true)
-      : now{seconds(1000).ns}, a(settings(family, 1, offload), now), b(settings(family, 2, offload), now) {}
+      : now{seconds(1000).ns},
+        a_family(family),
+        a(settings(family, 1, offload), now),
+        b(settings(family, 2, offload), now) {}
 
   static Address address(Family family, std::uint8_t host) {
     if (family == Family::V4) return Address::v4(10, 0, 0, host);
@@ -146,7 +152,10 @@ struct Pair {
   void pump(Host& host, bool from_a) {
     std::vector<std::uint8_t> buffer(limits::kPacketBytes);
     while (const auto out = host.engine.poll_packet(buffer, now)) {
-      OnWire packet{now + delay, from_a, {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(out->length)}, out->offload};
+      OnWire packet{now + delay,
+                    from_a,
+                    {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(out->length)},
+                    out->offload};
       packet.offload.checksum_valid = packet.offload.checksum_partial;
       const auto ip = wire::parse_ip(packet.bytes);
       ASSERT_TRUE(ip);
