@@ -1,0 +1,266 @@
+// Planes come and go by the supervisor's word; in between, round after round of the attendant.
+#include "host/control_process.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <map>
+#include <optional>
+
+#include "control/attendant.h"
+#include "host/clock.h"
+#include "host/ledger.h"
+#include "host/log.h"
+#include "host/message.h"
+#include "host/poller.h"
+#include "host/privileges.h"
+#include "host/run_dir.h"
+#include "host/shared_memory.h"
+
+namespace adieu::host {
+namespace {
+
+enum Token : std::uint64_t { kStop, kSupervisor, kFirstPlane = 16 };
+
+constexpr Duration kRetry = milliseconds(200);
+// Hints that come thicker than this are taken together: an event is looked at within it, and a flood costs no more.
+constexpr Duration kHintSpacing = milliseconds(10);
+// A new supervisor knows only the planes that have registered with it; one that has not within this, and whose process
+// is gone, died while nobody listened.
+constexpr Duration kRegistrationGrace = seconds(3);
+
+struct WatchedPlane {
+  std::string name;
+  std::uint32_t process = 0;
+  std::uint32_t index = 0;  // the attendant's
+  std::uint64_t token = 0;
+  Mapping table, control;
+  Descriptor wake_plane, wake_control;
+  Descriptor life;  // pidfd: readable once the plane's process is dead
+  std::uint64_t commands_rung = 0;
+  bool listed = false;  // the supervisor of now knows it
+};
+
+class ControlProcess {
+ public:
+  ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
+      : run_dir_(run_dir), ledger_(run_dir.ledger()), stop_(stop), attendant_(options.rule, ledger_, host::now(), [&] {
+          control::Attendant::Settings settings;
+          settings.sweep_period = options.sweep;
+          // A sweep that is three periods late was no sweep: nobody attended meanwhile.
+          settings.controller.gap_after = later(seconds(3), options.sweep * 3);
+          return settings;
+        }()) {
+    poller_.add(stop, kStop);
+  }
+  void run();
+
+ private:
+  void reach_supervisor(Instant now);
+  void hear_supervisor(Instant now);
+  void lost_supervisor(Instant now);
+  void watch(Received received, Instant now);
+  Result<WatchedPlane> open(Received& received, Instant now);
+  void ended(std::uint64_t incarnation, bool failed, Instant now);
+  void look_for_the_dead(Instant now);
+  void ring_planes();
+
+  RunDir run_dir_;
+  SqliteLedger ledger_;
+  int stop_;
+  control::Attendant attendant_;
+  Poller poller_;
+  Descriptor supervisor_;
+  std::map<std::uint64_t, WatchedPlane> planes_;  // by incarnation
+  std::uint64_t next_token_ = kFirstPlane;
+  Instant reach_at_ = Instant::unknown();
+  Instant dead_since_ = Instant::never();  // when to look for planes that did not register
+  std::string last_refusal_;
+  bool ending_ = false;
+};
+
+void ControlProcess::run() {
+  Instant attended = Instant::unknown();
+  while (!ending_) {
+    Instant now = host::now();
+    if (!supervisor_) reach_supervisor(now);
+    if (dead_since_ <= now) look_for_the_dead(now);
+    attendant_.attend(now);
+    attended = now;
+    ring_planes();
+    Instant until = earlier(attendant_.next_deadline(), now + seconds(1));
+    if (!supervisor_) until = earlier(until, reach_at_);
+    const auto ready = poller_.wait(earlier(until, dead_since_));
+    const std::vector<std::uint64_t> tokens(ready.begin(), ready.end());
+    now = host::now();
+    bool hinted = false;
+    for (const std::uint64_t token : tokens) {
+      if (token == kStop)
+        ending_ = true;
+      else if (token == kSupervisor)
+        hear_supervisor(now);
+      else
+        hinted = true;
+    }
+    if (!hinted) continue;
+    if (now - attended < kHintSpacing) ::usleep(static_cast<useconds_t>((kHintSpacing - (now - attended)).ns / 1000));
+    for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
+  }
+  attendant_.attend(host::now());
+}
+
+void ControlProcess::ring_planes() {
+  // One bell for whatever was published in this round; a plane that has nothing to take finds that out cheaply.
+  const std::uint64_t published = attendant_.counts().commands;
+  for (auto& [incarnation, plane] : planes_) {
+    if (plane.commands_rung == published) continue;
+    plane.commands_rung = published;
+    ring(plane.wake_plane.get());
+  }
+}
+
+// --- the supervisor
+
+void ControlProcess::reach_supervisor(Instant now) {
+  if (now < reach_at_) return;
+  reach_at_ = now + kRetry;
+  auto socket = connect_to(run_dir_.socket());
+  if (!socket) return;
+  Message hello;
+  hello.kind = MessageKind::Attend;
+  hello.process = static_cast<std::uint32_t>(::getpid());
+  if (const auto sent = send_message(socket->get(), hello); !sent || !*sent) return;
+  supervisor_ = std::move(*socket);
+  poller_.add(supervisor_.get(), kSupervisor);
+  for (auto& [incarnation, plane] : planes_) plane.listed = false;
+  dead_since_ = now + kRegistrationGrace;
+}
+
+void ControlProcess::lost_supervisor(Instant now) {
+  supervisor_.reset();
+  reach_at_ = now + kRetry;
+  // Without a supervisor nobody says what became of a plane: look for ourselves now and then.
+  dead_since_ = now + kRegistrationGrace;
+}
+
+void ControlProcess::hear_supervisor(Instant now) {
+  while (supervisor_) {
+    auto received = receive_message(supervisor_.get());
+    if (!received) {
+      if (received.error().trouble == ReceiveTrouble::Nothing) return;
+      return lost_supervisor(now);
+    }
+    const Message& message = received->message;
+    switch (message.kind) {
+      case MessageKind::Plane: watch(std::move(*received), now); break;
+      case MessageKind::PlaneEnded: ended(message.incarnation, message.failed != 0, now); break;
+      case MessageKind::Stop: ending_ = true; break;
+      case MessageKind::Refused: {
+        const std::string why = text_of(message.text);
+        if (why != last_refusal_) log_warning("`adieu up` refuses this control plane: " + why);
+        last_refusal_ = why;
+        return lost_supervisor(now);
+      }
+      case MessageKind::Welcome:
+      case MessageKind::EndOfList:
+      case MessageKind::RegisterPlane:
+      case MessageKind::Attend:
+      case MessageKind::Read:
+      case MessageKind::Goodbye: break;
+    }
+  }
+}
+
+// --- planes
+
+void ControlProcess::watch(Received received, Instant now) {
+  const std::uint64_t incarnation = received.message.incarnation;
+  if (const auto known = planes_.find(incarnation); known != planes_.end()) {
+    // The same plane, registered with a new supervisor: all that is known of it stands.
+    known->second.listed = true;
+    return;
+  }
+  auto plane = open(received, now);
+  if (!plane) {
+    log_error(fmt::format("plane {} cannot be watched: {}", text_of(received.message.name), plane.error().text));
+    return;
+  }
+  log_info(fmt::format("watching plane {} (process {})", plane->name, plane->process));
+  planes_.emplace(incarnation, std::move(*plane));
+}
+
+Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
+  auto& descriptors = received.descriptors;
+  if (descriptors.size() != kMostDescriptors) return failed("it came without its descriptors");
+  const auto table_bytes = check_shared(descriptors[0].get());
+  const auto control_bytes = check_shared(descriptors[1].get());
+  if (!table_bytes || !control_bytes) return std::unexpected((!table_bytes ? table_bytes : control_bytes).error());
+  if (*control_bytes < plane::control_block_bytes()) return failed("its control block is too small");
+  if (!is_bell(descriptors[2].get()) || !is_bell(descriptors[3].get())) return failed("its bells are no eventfds");
+  auto table = Mapping::of(descriptors[0].get(), *table_bytes, Mapping::Access::Read);
+  auto control = Mapping::of(descriptors[1].get(), *control_bytes, Mapping::Access::Write);
+  if (!table || !control) return std::unexpected((!table ? table : control).error());
+  const auto reader = plane::TableReader::over(table->bytes());
+  if (!reader) return failed(std::string(name(reader.error())));
+
+  WatchedPlane plane;
+  plane.name = text_of(received.message.name);
+  plane.process = received.message.process;
+  plane.listed = true;
+  plane.table = std::move(*table);
+  plane.control = std::move(*control);
+  plane.wake_plane = std::move(descriptors[2]);
+  plane.wake_control = std::move(descriptors[3]);
+  plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
+  const auto before = plane::ControlView(plane.control.bytes()).status();
+  const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
+  plane.index = attendant_.watch(*reader, writer, before, now);
+  ledger_.name_plane(plane.index, plane.name, received.message.incarnation, reader->kind());
+  plane.token = next_token_++;
+  poller_.add(plane.wake_control.get(), plane.token);
+  return plane;
+}
+
+void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) {
+  const auto found = planes_.find(incarnation);
+  if (found == planes_.end()) return;
+  if (failed) log_warning(fmt::format("plane {} failed: what lived in it has ended with it", found->second.name));
+  attendant_.plane_failed(found->second.index, now);
+  poller_.remove(found->second.wake_control.get());
+  planes_.erase(found);
+}
+
+void ControlProcess::look_for_the_dead(Instant now) {
+  dead_since_ = Instant::never();
+  std::vector<std::uint64_t> dead;
+  for (const auto& [incarnation, plane] : planes_) {
+    if (supervisor_ && plane.listed) continue;
+    pollfd life{plane.life.get(), POLLIN, 0};
+    if (::poll(&life, 1, 0) == 1)
+      dead.push_back(incarnation);
+    else
+      dead_since_ = now + kRegistrationGrace;
+  }
+  for (const std::uint64_t incarnation : dead) ended(incarnation, true, now);
+}
+
+}  // namespace
+
+Result<void> run_control_process(const std::string& run_dir, const ControlOptions& options) {
+  name_log("control");
+  const Descriptor stop = signals({SIGTERM, SIGINT});
+  const RunDir dir(run_dir);
+  const auto lock = Lock::take(dir.lock("control"));
+  if (!lock) return failed("another control plane lives: " + lock.error().text);
+  if (auto sound = check(options); !sound) return sound;
+  ::umask(0077);
+  if (auto dropped = drop_all_privileges(); !dropped) return dropped;
+  ControlProcess(dir, options, stop.get()).run();
+  return {};
+}
+
+}  // namespace adieu::host

@@ -1,0 +1,105 @@
+// The objects' members, in the order in which people read them. Ages are in seconds; null is "not known".
+#include "host/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+#include "host/sentences.h"
+
+namespace adieu::host {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json age(Instant at, Instant now) {
+  if (!at.is_known()) return nullptr;
+  // Microseconds are enough for anybody, and short.
+  return std::round((now - at).seconds() * 1e6) / 1e6;
+}
+Json count(std::uint32_t value) { return value == plane::kUnknownCount ? Json(nullptr) : Json(value); }
+Json probes(const plane::Record& r, Instant now) {
+  const auto by = [&](ProbeForm form) { return r.probes[static_cast<unsigned>(form)]; };
+  return {{"data_echo", by(ProbeForm::DataEcho)},
+          {"bare", by(ProbeForm::Bare)},
+          {"pending", by(ProbeForm::Pending)},
+          {"first_ago_s", age(r.probe_first, now)},
+          {"last_ago_s", age(r.probe_last, now)}};
+}
+
+Json object(const ConnectionView& view) {
+  const plane::Record& r = view.record;
+  const Instant now = view.now;
+  const control::Verdict& v = view.seen.verdict;
+  return {{"id", text(view.id)},
+          {"incarnation", hex16(view.incarnation)},
+          {"plane", view.id.plane},
+          {"kind", name(view.kind)},
+          {"pid", view.process},
+          {"local", text(r.local)},
+          {"remote", text(r.remote)},
+          {"state", name(r.state)},
+          {"reason", name(r.reason)},
+          {"holder", name(r.holder)},
+          {"standing", control::name(v.standing)},
+          {"wanted", control::name(v.wanted)},
+          {"state_age_s", age(r.state_entered, now)},
+          {"heard_ago_s", age(r.last_heard, now)},
+          {"heard", view.seen.evidence.counts_every_sign ? count(r.heard) : Json(nullptr)},
+          {"progress_in_ago_s", age(r.progress_in, now)},
+          {"progress_out_ago_s", age(r.progress_out, now)},
+          {"oldest_unacked_ago_s", age(r.oldest_unacked, now)},
+          {"attempts", r.attempts},
+          {"probes", probes(r, now)},
+          {"unread", count(r.unread)},
+          {"unsent", count(r.unsent)},
+          {"send_shut", r.send_shut},
+          {"receive_shut", r.receive_shut},
+          {"peer_window_closed", r.peer_window_closed},
+          {"end_of_stream_read", name(r.end_of_stream_read)},
+          {"ended_by", r.ended_by},
+          {"ends", view.ending()},
+          {"judged_ago_s", age(view.judged_at, now)},
+          {"control", name(view.control)}};
+}
+
+Json object(const LedgerVerdict& v) {
+  Json json = {{"number", v.number},     {"wall_us", v.wall},  {"state", v.state}, {"before", v.before},
+               {"standing", v.standing}, {"wanted", v.wanted}, {"ends", v.ends},   {"evidence", v.evidence},
+               {"command", nullptr},     {"outcome", nullptr}};
+  if (!v.command.empty()) json["command"] = v.form.empty() ? v.command : v.command + ", " + v.form;
+  if (!v.outcome.empty()) json["outcome"] = v.outcome;
+  return json;
+}
+
+// What an unlucky byte in a plane's name becomes; it never throws.
+std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string connection_json(const ConnectionView& view) { return line(object(view)); }
+
+std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger) {
+  Json json = view == nullptr ? Json::object() : object(*view);
+  if (view != nullptr) {
+    json["evidence"] = view->evidence();
+    json["advice"] = view->advice();
+  } else if (ledger.end) {
+    json["id"] = text(ledger.end->id);
+    json["incarnation"] = hex16(ledger.end->incarnation);
+    json["local"] = ledger.end->local;
+    json["remote"] = ledger.end->remote;
+    json["state"] = ledger.end->state;
+    json["reason"] = ledger.end->reason;
+    json["standing"] = "ended";
+    json["ended_by"] = ledger.end->verdict;
+  }
+  json["verdicts"] = Json::array();
+  for (const LedgerVerdict& verdict : ledger.verdicts) json["verdicts"].push_back(object(verdict));
+  json["end"] = nullptr;
+  if (ledger.end)
+    json["end"] = {{"reason", ledger.end->reason}, {"verdict", ledger.end->verdict}, {"wall_us", ledger.end->wall}};
+  return line(json);
+}
+
+}  // namespace adieu::host

@@ -1,0 +1,19 @@
+// Connections as JSON, one object a line (NDJSON). json.cc alone knows nlohmann/json.
+//
+// What lives here: the objects that `adieu ls --json` and `adieu why --json` print. What does not: reading JSON.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "host/ledger.h"
+#include "host/view.h"
+
+namespace adieu::host {
+
+std::string connection_json(const ConnectionView& view);
+// With evidence, advice, and what the ledger knows. `view` is nullptr for a connection that stands in no table any
+// more.
+std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger);
+
+}  // namespace adieu::host

@@ -1,0 +1,14 @@
+// The kernel plane of `adieu up`, in a process of its own. What does not live here: the sweep (kernel/plane.h).
+#pragma once
+
+#include <string>
+
+#include "base/time.h"
+#include "host/failure.h"
+
+namespace adieu::host {
+
+// Runs until it is told to stop. An error: it could not start.
+Result<void> run_kernel_process(const std::string& run_dir, Duration sweep);
+
+}  // namespace adieu::host

@@ -1,0 +1,60 @@
+// What `adieu up` and its processes may be told; each is a flag of the command line.
+//
+// What lives here: the values with their defaults. What does not: parsing flags (cli), the rule itself
+// (control/rule.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "control/rule.h"
+#include "host/text.h"
+
+namespace adieu::host {
+
+struct EngineOptions {
+  std::string tun = "adieu0";
+  // The engine's own, and the kernel's end of the TUN. Both empty: the defaults below, IPv6 only where the kernel has
+  // it. Gateway addresses empty: the first of each network that is not the engine's own.
+  std::vector<Prefix> addresses;
+  std::vector<Prefix> gateways;
+  std::uint16_t mtu = 1500;
+  bool offload = true;
+  Duration time_wait = seconds(60);
+  std::string pcap;      // empty: none
+  bool services = true;  // echo, discard, chargen
+  std::uint32_t event_ring = limits::kEventRing;
+  std::uint32_t slots = 1U << 20;
+};
+
+inline constexpr const char* kDefaultAddresses[] = {"10.77.0.2/24", "fd77::2/64"};
+
+struct ControlOptions {
+  control::Rule rule;
+  Duration sweep = seconds(1);
+};
+
+struct UpOptions {
+  std::string run_dir;
+  bool engine_plane = true;
+  bool kernel_plane = true;
+  EngineOptions engine;
+  ControlOptions control;
+};
+
+// N follows from the loss that is assumed; 0 <= loss < 1.
+void assume_loss(ControlOptions& options, double loss);
+Result<void> check(const ControlOptions& options);
+
+// Addresses and gateways as they will be used, or what is wrong with them.
+struct Network {
+  std::vector<Prefix> addresses;
+  std::vector<Prefix> gateways;
+  bool by_default = false;
+};
+Result<Network> network_of(const EngineOptions& options);
+
+}  // namespace adieu::host

@@ -1,0 +1,11 @@
+// Giving up what a process may do beyond its user. What does not live here: who needs what (the *_process.cc).
+#pragma once
+
+#include "host/failure.h"
+
+namespace adieu::host {
+
+// No capability is left, and none can come back, not even by executing another program.
+Result<void> drop_all_privileges();
+
+}  // namespace adieu::host

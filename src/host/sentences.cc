@@ -1,0 +1,123 @@
+// The words.
+#include "host/sentences.h"
+
+#include <fmt/format.h>
+
+#include "host/text.h"
+
+namespace adieu::host {
+namespace {
+
+using control::Ends;
+using control::GroundKind;
+using control::Standing;
+
+std::string times(std::uint64_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
+
+template <typename Enum>
+std::string_view named(std::uint64_t number) {
+  return name(static_cast<Enum>(number));
+}
+
+// The kernel ends orphans by timers of its own, whether their peers live or not.
+std::string kernel_timer(const plane::Record& record) {
+  if (record.holder != plane::Holder::Orphan) return {};
+  if (record.state == State::FinWait2) return "the peer's FIN, or the kernel's timer for orphans (tcp_fin_timeout)";
+  if (record.state == State::FinWait1 || record.state == State::Closing || record.state == State::LastAck)
+    return "the peer's acknowledgement of our FIN, or the kernel's patience with orphans (tcp_orphan_retries)";
+  return {};
+}
+
+}  // namespace
+
+std::string sentence(const control::Ground& ground) {
+  const auto n = ground.number;
+  const std::string span = readable(ground.span);
+  switch (ground.kind) {
+    case GroundKind::Ended: return fmt::format("it has ended: {}", named<EndReason>(n));
+    case GroundKind::EndedByVerdict: return fmt::format("verdict {} commanded its end", n);
+    case GroundKind::PlaneStopped:
+      return fmt::format("its data plane has not moved for {}: what is known is older", span);
+    case GroundKind::NotSynchronized: return fmt::format("in {} there is no peer to judge yet", named<State>(n));
+    case GroundKind::HeardUnknown: return "its data plane cannot tell when it last heard the peer";
+    case GroundKind::Heard: return fmt::format("an acceptable segment was heard {} ago", span);
+    case GroundKind::Unanswered:
+      return fmt::format("{} unanswered, over {} of attended time", times(n, "question"), span);
+    case GroundKind::UnansweredEcho: return fmt::format("{} by data echo", times(n, "question"));
+    case GroundKind::UnansweredBare: return fmt::format("{} by bare probe", times(n, "question"));
+    case GroundKind::UnansweredPending:
+      return fmt::format("{} by data or FIN that waits to be acknowledged", times(n, "question"));
+    case GroundKind::OnItsWay: return fmt::format("{} may still be answered", times(n, "question"));
+    case GroundKind::Unattended: return fmt::format("{} in which nobody attended are not counted", span);
+    case GroundKind::QuestionsMissing:
+      return fmt::format("a proof needs {} more to stay unanswered", times(n, "question"));
+    case GroundKind::TimeMissing: return fmt::format("a proof needs {} more of attended time", span);
+    case GroundKind::FormUnused: return fmt::format("it has not been asked by {} yet", named<ProbeForm>(n));
+    case GroundKind::SignsMayBeMissed:
+      return "its data plane does not report every sign of life: it can never be proven gone";
+    case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
+    case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
+    case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
+    case GroundKind::NotAskedUnable: return "it is not asked: its data plane cannot put a question to it";
+    case GroundKind::WindowClosed: return "the peer's window is closed";
+    case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
+    case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
+  }
+  return "?";
+}
+
+std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now) {
+  if (record.has_ended()) return std::string(name(record.reason));
+  if (kind == plane::PlaneKind::Kernel)
+    if (std::string timer = kernel_timer(record); !timer.empty()) return timer;
+  std::string text(name(verdict.ends));
+  if (verdict.ends == Ends::PeerAnswersOrVerdictGone && verdict.gone_earliest.is_known())
+    text += fmt::format(", {} from now at the earliest", readable(later(Duration{}, verdict.gone_earliest - now)));
+  return text;
+}
+
+std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind) {
+  std::vector<std::string> lines;
+  if (record.has_ended()) return lines;
+  const bool kernel = kind == plane::PlaneKind::Kernel;
+  if (verdict.wanted == control::Wanted::AcceptQueue) lines.push_back("its application has to accept it");
+  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
+    lines.push_back("its application has to read to the end of the stream");
+  if (record.state == State::CloseWait && record.holder == plane::Holder::Held)
+    lines.push_back("its application has to close it; the peer sends no more and still listens");
+  if (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent)
+    lines.push_back("wait: nothing is done to a connection whose peer is not proven gone");
+  if (kernel && verdict.ends == Ends::Nothing) lines.push_back("end it yourself: ss -K");
+  if (kernel && record.state == State::FinWait2 && record.holder == plane::Holder::Held)
+    lines.push_back("no timer watches it: without SO_KEEPALIVE it lives until the peer closes or the program does");
+  return lines;
+}
+
+std::string_view name(plane::Holder holder) {
+  switch (holder) {
+    case plane::Holder::Unknown: return "unknown";
+    case plane::Holder::Held: return "held";
+    case plane::Holder::AcceptQueue: return "accept queue";
+    case plane::Holder::Orphan: return "orphan";
+  }
+  return "?";
+}
+
+std::string_view name(plane::Known known) {
+  switch (known) {
+    case plane::Known::Unknown: return "unknown";
+    case plane::Known::No: return "no";
+    case plane::Known::Yes: return "yes";
+  }
+  return "?";
+}
+
+std::string_view name(plane::PlaneKind kind) {
+  switch (kind) {
+    case plane::PlaneKind::Engine: return "engine";
+    case plane::PlaneKind::Kernel: return "kernel";
+  }
+  return "?";
+}
+
+}  // namespace adieu::host

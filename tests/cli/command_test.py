@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""The command `adieu` as people use it: exit codes, one clear line for each error, and JSON that is what was promised.
+
+What does not live here: what the processes behind it do (tests/host), the story (src/cli/story*).
+
+usage: command_test.py ADIEU
+"""
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ADIEU = sys.argv.pop(1)
+CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+
+# The members of one line of `adieu ls --json`.
+MEMBERS = {"id", "incarnation", "plane", "kind", "pid", "local", "remote", "state", "reason", "holder", "standing", "wanted",
+           "state_age_s", "heard_ago_s", "heard", "progress_in_ago_s", "progress_out_ago_s", "oldest_unacked_ago_s",
+           "attempts", "probes", "unread", "unsent", "send_shut", "receive_shut", "peer_window_closed",
+           "end_of_stream_read", "ended_by", "ends", "judged_ago_s", "control"}
+
+
+def adieu(*arguments, **more):
+    return subprocess.run([ADIEU, *arguments], capture_output=True, text=True, timeout=20, **more)
+
+
+def enter_own_network():
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
+        return False
+    if user:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
+
+
+class Words(unittest.TestCase):
+    def test_help_and_version_are_no_errors(self):
+        self.assertRegex(adieu("--version").stdout, r"^adieu \d+\.\d+\.\d+\n$")
+        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"]):
+            done = adieu(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("--help", done.stdout)
+
+    def test_what_up_starts_is_not_offered_to_people(self):
+        self.assertNotIn("process", adieu("--help").stdout)
+
+    def refused(self, *arguments, says, **more):
+        done = adieu(*arguments, **more)
+        self.assertEqual(done.returncode, 2, arguments)
+        self.assertEqual(done.stdout, "", arguments)
+        self.assertRegex(done.stderr, r"\Aadieu: [^\n]+\n\Z", arguments)
+        self.assertIn(says, done.stderr, arguments)
+
+    def test_malformed_flags_are_refused_with_one_line(self):
+        for flags, says in (
+                (["--interval", "soon"], "25s"), (["--interval", "-1s"], "25s"), (["--interval", "10ms"], "interval"),
+                (["--loss", "2"], "--loss"), (["--probes", "1"], "probes"), (["--probes", "5", "--loss", "0.1"], "--loss"),
+                (["--mtu", "100"], "--mtu"), (["--mtu", "x"], "--mtu"), (["--address", "here"], "10.77.0.2/24"),
+                (["--address", "10.0.0.1/33"], "10.77.0.2/24"), (["--address", "10.0.0.1/32"], "prefix length"),
+                (["--address", "224.0.0.1/24"], "224.0.0.1"), (["--sweep", "1h"], "sweep"),
+                (["--address", "10.0.0.2/24", "--gateway-address", "10.0.0.2/24"], "both ends"),
+                (["--event-ring", "3"], "power of two"), (["--plane", "moon"], "--plane"), (["--no-such-flag"], "--help"),
+                (["stray"], "--help")):
+            with self.subTest(flags=flags):
+                self.refused("up", "--run-dir", "/nonexistent/run", *flags, says=says)
+        self.refused("fly", says="--help")
+        self.refused("why", says="--help")
+        self.refused("why", "engine", says="PLANE/SLOT.GENERATION")
+        self.refused("why", "10.0.0.1:80", "there", says="10.77.0.2:80")
+
+    def test_a_run_directory_that_cannot_be_used_is_said(self):
+        self.refused("up", "--run-dir", "/proc/none/run", says="--run-dir")
+        self.refused("up", "--run-dir", "/" + 120 * "long", says="--run-dir")
+        with tempfile.TemporaryDirectory() as run_dir:
+            os.chmod(run_dir, 0o777)
+            self.refused("up", "--run-dir", run_dir, says="others")
+        for command in (["ls"], ["why", "engine/1.1"]):
+            self.refused(*command, "--run-dir", "/nonexistent", says="no `adieu up` runs")
+
+    @unittest.skipIf(os.getuid() != 0, "SKIPPED: only root can become somebody who may not")
+    def test_who_may_not_make_an_interface_is_told(self):
+        with tempfile.TemporaryDirectory() as run_dir:
+            os.chown(run_dir, 65534, 65534)
+            done = adieu("up", "--run-dir", run_dir, user=65534, group=65534, extra_groups=[])
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("TUN", done.stderr.splitlines()[0].upper())
+            self.assertLessEqual(len(done.stderr.splitlines()), 2)
+
+
+class Running(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not enter_own_network():
+            raise unittest.SkipTest("SKIPPED: this machine permits no network namespace of our own")
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.up = self.start("--pcap", "/dev/full")
+        self.addCleanup(self.end)
+
+    def start(self, *flags):
+        up = subprocess.Popen([ADIEU, "up", "--run-dir", self.directory.name, *flags], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.said = up.stdout.readline()
+        return up
+
+    def end(self):
+        self.up.send_signal(signal.SIGTERM)
+        self.errors = self.up.communicate(timeout=15)[1]
+        self.assertEqual(self.up.returncode, 0)
+
+    def ls(self):
+        done = adieu("ls", "--json", "--run-dir", self.directory.name)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_one_connection_from_up_to_its_end(self):
+        run_dir = self.directory.name
+        self.assertEqual(self.said, f"adieu: up, run-dir {run_dir}, planes: engine (adieu0), kernel\n")
+        self.assertEqual(adieu("ls", "--run-dir", run_dir).returncode, 1)
+        peer = socket.create_connection(("10.77.0.2", 7), timeout=5)
+        peer.sendall(b"hello")
+        self.assertEqual(peer.recv(100), b"hello")
+
+        deadline = time.monotonic() + 5
+        while len(rows := self.ls()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual([row["kind"] for row in rows], ["engine", "kernel"])
+        for row in rows:
+            self.assertEqual(set(row), MEMBERS)
+            self.assertEqual((row["state"], row["standing"], row["control"]), ("ESTABLISHED", "alive", "running"))
+            for member, value in row.items():
+                if member.endswith("ago_s") and value is not None:
+                    self.assertGreaterEqual(value, 0, member)
+        engine = rows[0]
+        self.assertEqual((engine["local"], engine["reason"], engine["holder"]), ("10.77.0.2:7", "none", "held"))
+        by_name = json.loads(adieu("why", engine["id"], "--json", "--run-dir", run_dir).stdout)
+        by_ends = json.loads(adieu("why", engine["local"], engine["remote"], "--json", "--run-dir", run_dir).stdout)
+        self.assertEqual(by_name["id"], by_ends["id"])
+        self.assertTrue(by_name["evidence"])
+        self.assertIn(engine["id"], adieu("ls", "--run-dir", run_dir).stdout)
+        self.assertIn("what ends it", adieu("why", engine["id"], "--run-dir", run_dir).stdout)
+        self.assertEqual(adieu("why", "engine/999.1", "--run-dir", run_dir).returncode, 1)
+
+        second = adieu("up", "--run-dir", run_dir)
+        self.assertEqual(second.returncode, 2)
+        self.assertIn("runs there already", second.stderr)
+
+        peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(peer.recv(100), b"")
+        ended = json.loads(adieu("why", engine["id"], "--json", "--run-dir", run_dir).stdout)
+        self.assertEqual((ended["reason"], ended["standing"]), ("both closed", "ended"))
+        self.end()
+        self.assertEqual(self.errors.count("the capture ends here"), 1, self.errors)
+        self.up = self.start()
+
+
+if __name__ == "__main__":
+    unittest.main()
