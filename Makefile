@@ -1,6 +1,6 @@
 # The commands of the house. CMake builds (CMakePresets.json), debian/control says what is needed.
 
-.PHONY: help run test test-all fuzz tidy format clean needs
+.PHONY: help run test test-all fuzz bench tidy format clean needs
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' Makefile | expand -t 20
@@ -22,6 +22,11 @@ fuzz: needs  ## fuzz wire and connection (SECONDS_EACH=600)
 	@cmake --preset fuzz > /dev/null
 	@cmake --build --preset fuzz --target wire_fuzz connection_fuzz
 	@tools/fuzz.sh $(SECONDS_EACH)
+
+bench: needs  ## measurements: idle octets a connection
+	@cmake --preset release > /dev/null
+	@cmake --build --preset release --target idle_bytes
+	build/bench/idle_bytes
 
 tidy: needs  ## clang-tidy 19 over everything
 	@cmake --preset tidy > /dev/null

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS command(
   expires INTEGER);
 CREATE TABLE IF NOT EXISTS receipt(
   number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER, at INTEGER, incarnation TEXT, command INTEGER,
-  verdict INTEGER, kind TEXT, form TEXT, outcome TEXT, state TEXT, epoch INTEGER, heard INTEGER, UNIQUE(incarnation, command, verdict));
+  verdict INTEGER, kind TEXT, form TEXT, outcome TEXT, state TEXT, epoch INTEGER, heard INTEGER,
+  UNIQUE(incarnation, command, verdict));
 CREATE INDEX IF NOT EXISTS receipt_of ON receipt(verdict);
 CREATE TABLE IF NOT EXISTS ended(
   number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER, at INTEGER, plane TEXT, incarnation TEXT, slot INTEGER,

@@ -40,7 +40,8 @@ void Engine::Impl::receive_tcp(const wire::IpPacket& ip, const Offload& offload,
     if (disposition == tcp::Disposition::Reset) answer_without_connection(tuple, *segment);
     if (disposition != tcp::Disposition::Reopen) return settle(*slot, now);
     // RFC 6191: "the TIME-WAIT state is ended" for this SYN, and the new ISN lies above all that was used before.
-    if (!find_listener(tuple.local)) return settle(*slot, now);
+    const auto heir = find_listener(tuple.local);
+    if (!heir || is_backlog_full(*heir)) return settle(*slot, now);
     floor = connection.snd_nxt() + 1;
     connection.abort(EndReason::BothClosed, true, env(now));
     settle(*slot, now);

@@ -345,5 +345,32 @@ TEST(Command, IsNotTakenWithoutRoomForItsReceiptAndNoReceiptIsEverLost) {
   EXPECT_EQ(reader->receipt(74)->command, 74U);
 }
 
+// --- over a long life
+
+TEST(Memory, OfAnEngineDoesNotGrowWithConnectionsThatHaveComeAndGone) {
+  Controlled scene;
+  scene.host.engine.set_control(scene.view);
+  const Listener listener = scene.listens();
+  const auto reader = plane::TableReader::over(scene.host.table_bytes());
+  std::size_t after_a_thousand = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    scene.there.port = static_cast<std::uint16_t>(1 + i % 60'000);
+    scene.snd_nxt = Seq{100'000};
+    scene.say(scene.syn());
+    scene.snd_nxt += 1;
+    scene.acknowledges();
+    const auto socket = scene.host.engine.accept(listener, scene.now);
+    ASSERT_TRUE(socket) << i;
+    ASSERT_TRUE(scene.host.engine.abort(*socket, scene.now));
+    scene.pump();
+    scene.look();
+    scene.run(1_s);
+    scene.writer.set_ended_seen(reader->ended_total());
+    if (i == 1000) after_a_thousand = scene.host.engine.private_bytes();
+  }
+  // Bookkeeping of handshakes is swept when it is twice as long as handshakes may be many (1024).
+  EXPECT_LE(scene.host.engine.private_bytes(), after_a_thousand + 16 * 1024);
+}
+
 }  // namespace
 }  // namespace adieu::stack
