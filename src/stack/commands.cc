@@ -83,7 +83,8 @@ plane::Outcome Engine::Impl::obey_probe(std::uint32_t slot, const plane::Command
   if (!has(table.abilities(), kAbility[form])) return Outcome::Unable;
   plane::Record record = table.last(slot);
   const bool soon = record.probe_last.is_known() && now - record.probe_last < settings.bare_probe_spacing;
-  if (command.form == ProbeForm::Bare && soon) return Outcome::TooSoon;
+  // A question that has not left yet is not asked twice.
+  if (record.probe_last == now || (command.form == ProbeForm::Bare && soon)) return Outcome::TooSoon;
   if (!cells[slot].connection.probe(command.form, env(now))) return Outcome::Unable;
   if (record.probes[form] < UINT16_MAX) ++record.probes[form];
   if (!record.probe_first.is_known()) record.probe_first = now;

@@ -6,7 +6,7 @@
 namespace adieu::stack {
 
 namespace {
-// RSTs and the like that wait for the device; a flood beyond it is answered by silence.
+// RSTs to strangers that wait for the device; a flood beyond it is answered by silence.
 constexpr std::size_t kReplies = 1024;
 }  // namespace
 
@@ -24,14 +24,15 @@ void Engine::Impl::answer_without_connection(const Tuple& tuple, const wire::Seg
     reset.ack_flag = true;
     reset.ack = segment.end();
   }
-  queue_reply(tuple, reset);
-}
-
-void Engine::Impl::queue_reply(const Tuple& tuple, const wire::Segment& segment) {
   if (replies.size() >= kReplies) {
     ++counters.replies_dropped;
     return;
   }
+  queue_reply(tuple, reset);
+}
+
+// Also the last word of a connection that was reset: those are never dropped, connections bound them.
+void Engine::Impl::queue_reply(const Tuple& tuple, const wire::Segment& segment) {
   if (segment.rst) ++counters.resets_out;
   replies.push_back({tuple, segment});
 }

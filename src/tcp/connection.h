@@ -250,7 +250,8 @@ class Connection {
   std::uint32_t ts_recent_ = 0;
   std::uint32_t ts_recent_at_s_ = 0;  // seconds; a value older than 24 days is no longer compared (RFC 7323 section 5.5)
   std::uint32_t timestamp_offset_ = 0;
-  std::uint32_t challenged_at_ms_ = 0;
+  std::uint32_t challenged_at_ms_ = 0;          // when we last answered what a stranger can send; 0: never
+  std::uint32_t answered_duplicate_at_ms_ = 0;  // and what only the peer can easily send
   RttEstimate rtt_;
   Options options_;
   std::uint16_t mss_ = 536;         // of the peer, and of the path; payload of a segment without options

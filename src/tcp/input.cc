@@ -163,8 +163,9 @@ bool Connection::is_acceptable(const wire::Segment& segment) const {
 // itself because our acknowledgments do not reach it. Not acceptable, but no stranger could easily have sent it: it
 // counts as heard (docs/departures.md), or a peer that calls us all the time would be taken for silent.
 bool Connection::is_recent_duplicate(const wire::Segment& segment) const {
-  if (!segment.ack_flag || segment.syn || segment.rst) return false;
-  return segment.seq < rcv_nxt_ && rcv_nxt_ - segment.seq <= static_cast<std::int32_t>(std::min(options_.receive_buffer, 1U << 30)) &&
+  if (!segment.ack_flag || segment.rst) return false;
+  const std::int32_t window = 65535 << receive_scale_;
+  return segment.seq < rcv_nxt_ && rcv_nxt_ - segment.seq <= window &&
          snd_una_ - max_snd_wnd_ <= segment.ack && segment.ack <= snd_nxt_;
 }
 
@@ -180,7 +181,19 @@ bool Connection::check_sequence(const wire::Segment& segment, const Environment&
   }
   // "unless the RST bit is set, if so drop the segment and return"
   if (segment.rst) return false;
-  if (is_recent_duplicate(segment)) heard();
+  if (is_recent_duplicate(segment)) {
+    heard();
+    // Its acknowledgment is as good as any: two ends that probed each other's closed windows at once would else refuse
+    // each other's for ever, each one octet behind.
+    if (is_synchronized(state_) && !segment.syn) {
+      if (segment.ack > snd_una_) {
+        process_ack(segment, env);
+      } else {
+        update_window(segment, env);
+      }
+      if (state_ == State::Closed) return false;
+    }
+  }
   // A SYN that is repeated while we wait for its last acknowledgment wants our SYN,ACK again.
   if (state_ == State::SynReceived && segment.syn && !segment.ack_flag && segment.seq + 1 == rcv_nxt_) {
     transfer().send_next = snd_una_;
@@ -198,12 +211,15 @@ bool Connection::check_sequence(const wire::Segment& segment, const Environment&
 
 // An acknowledgment in reply to what was not acceptable. RFC 5961 section 7 limits its rate; a segment with data or FIN
 // "can't realistically be part of an ACK loop" and is always answered, as Linux does.
+// What only the peer can easily have sent (its keep-alives, its probes) has an allowance of its own: a stranger who
+// spends the other one must not make us look gone.
 void Connection::challenge(const wire::Segment& segment, const Environment& env) {
   if (segment.payload.empty() && !segment.fin) {
-    const auto now_ms = static_cast<std::uint32_t>(env.now.ns / 1'000'000) | 1U;  // 0: never challenged
+    std::uint32_t& answered_at_ms = is_recent_duplicate(segment) ? answered_duplicate_at_ms_ : challenged_at_ms_;
+    const auto now_ms = static_cast<std::uint32_t>(env.now.ns / 1'000'000) | 1U;  // 0: never
     const auto interval_ms = static_cast<std::uint32_t>(env.settings.challenge_interval.milliseconds());
-    if (challenged_at_ms_ != 0 && now_ms - challenged_at_ms_ < interval_ms) return;
-    challenged_at_ms_ = now_ms;
+    if (answered_at_ms != 0 && now_ms - answered_at_ms < interval_ms) return;
+    answered_at_ms = now_ms;
   }
   flags_.ack_now = true;
 }
@@ -346,7 +362,7 @@ void Connection::acknowledged(Seq ack, const wire::Segment& segment, const Envir
   if (t.timing && ack >= t.timed) {
     rtt_.sample(env.now - t.timed_sent);
     t.timing = false;
-  } else if (t.backoff > 0 && segment.timestamps && segment.timestamps->echo != 0) {
+  } else if (t.backoff > 0 && flags_.timestamps && segment.timestamps && segment.timestamps->echo != 0) {
     // RFC 7323 section 4.1: the echoed timestamp says which transmission is meant, so that Karn's rule is not needed.
     const auto ms = static_cast<std::int32_t>(timestamp(env) - segment.timestamps->echo);
     if (ms >= 0) rtt_.sample(milliseconds(ms));

@@ -84,7 +84,8 @@ std::optional<wire::Segment> Connection::poll_window_probe(const Environment& en
   if (!transfer_ || !transfer_->probe_window) return std::nullopt;
   Transfer& t = *transfer_;
   t.probe_window = false;
-  const std::uint32_t length = std::min(unsent(), std::max(1U, std::min<std::uint32_t>(snd_wnd_, effective_mss())));
+  const std::uint32_t most = std::max(1U, std::min<std::uint32_t>(snd_wnd_, effective_mss()));
+  const std::size_t length = t.send.piece(0, most).size();  // the ring's end may cut it
   if (length == 0 && !is_fin_unacked()) return std::nullopt;
   wire::Segment probe = data_segment(snd_una_, length, length == 0, env);
   // What a closed window refuses was not sent: it goes out again, from the front, when the window opens.
