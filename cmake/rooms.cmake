@@ -7,7 +7,7 @@ add_library(adieu_settings INTERFACE)
 target_include_directories(adieu_settings INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
 target_compile_options(adieu_settings INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wswitch-enum -Wold-style-cast -Wnon-virtual-dtor
-  -Wundef -g $<$<BOOL:${ADIEU_WARNINGS_AS_ERRORS}>:-Werror>)
+  -Wundef $<$<BOOL:${ADIEU_WARNINGS_AS_ERRORS}>:-Werror>)
 target_compile_definitions(adieu_settings INTERFACE _GLIBCXX_ASSERTIONS)
 # libstdc++ 12 uses what it has deprecated itself (std::stable_sort: get_temporary_buffer); only clang says so.
 target_compile_options(adieu_settings INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)

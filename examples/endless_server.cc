@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "examples/engine_flags.h"
+#include "examples/flags.h"
 #include "host/clock.h"
 
 using namespace adieu;
@@ -20,30 +20,19 @@ static void talk(NativeSocket socket, bool shut_receive, int pace) {
 }
 
 int main(int argc, char** argv) {
-  NativeOptions options;
-  std::vector<std::string> where;
-  double limit = 1e9;
-  int pace = 200;
-  bool shut_receive = false;
-  CLI::App app("Sends \"xxxxx\" without end to whoever connects.");
-  add_engine_flags(app, options);
-  app.add_option("--seconds", limit, "exit after so long");
-  app.add_option("--pace", pace, "milliseconds between two words")->capture_default_str();
-  app.add_flag("--shut-receive", shut_receive, "shut down the receiving side of each connection first");
-  app.add_option("where", where, "[ADDRESS] PORT")->required()->expected(1, 2);
-  CLI11_PARSE(app, argc, argv);
-  const Instant until = now() + Duration{static_cast<std::int64_t>(limit * 1e9)};
+  const ServerFlags flags = server_flags(argc, argv);
+  const Instant until = now() + Duration{static_cast<std::int64_t>(flags.seconds * 1e9)};
 
   // Without an address: on all of the engine's, of the family of the first.
-  const auto& own = options.engine.addresses;
+  const auto& own = flags.engine.engine.addresses;
   const bool v6 = !own.empty() && own[0].address.family() == Family::V6;
-  const std::string address = where.size() == 2 ? where[0] : v6 ? "::" : "0.0.0.0";
+  const std::string address = flags.where.size() == 2 ? flags.where[0] : v6 ? "::" : "0.0.0.0";
   const bool bracketed = address.find(':') != std::string::npos;
-  const auto local = parse_endpoint((bracketed ? "[" + address + "]" : address) + ":" + where.back());
+  const auto local = parse_endpoint((bracketed ? "[" + address + "]" : address) + ":" + flags.where.back());
   if (!local) return trouble(local.error().text);
 
   std::vector<std::jthread> talkers;  // they end when the engine does, which resets whoever is still connected
-  auto engine = NativeEngine::start(options);
+  auto engine = NativeEngine::start(flags.engine);
   if (!engine) return trouble(engine.error().text);
   auto listener = engine->listen(*local);
   if (!listener) return trouble(listener.error().text);
@@ -53,6 +42,6 @@ int main(int argc, char** argv) {
     auto socket = listener->accept(until);
     if (!socket && socket.error().kind == stack::Error::WouldBlock) break;  // --seconds
     if (!socket) return trouble(socket.error().text);
-    talkers.emplace_back(talk, std::move(*socket), shut_receive, pace);
+    talkers.emplace_back(talk, std::move(*socket), flags.shut_receive, flags.pace_ms);
   }
 }

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "examples/engine_flags.h"
+#include "examples/flags.h"
 #include "host/clock.h"
 
 using namespace adieu;
@@ -15,23 +15,12 @@ static int trouble(const std::string& text) {
 }
 
 int main(int argc, char** argv) {
-  NativeOptions options;
-  std::string peer;
-  double limit = 1e9;
-  std::size_t most = SIZE_MAX;
-  int close_after = -1;
-  CLI::App app("Connects to HOST:PORT, closes its sending side, prints what comes.");
-  add_engine_flags(app, options);
-  app.add_option("--seconds", limit, "exit after so long");
-  app.add_option("--octets", most, "exit after so many octets");
-  app.add_option("--close-after", close_after, "close() after MS milliseconds without waiting: an orphan is left");
-  app.add_option("peer", peer, "HOST:PORT, or [HOST]:PORT for IPv6")->required();
-  CLI11_PARSE(app, argc, argv);
-  const Instant until = now() + Duration{static_cast<std::int64_t>(limit * 1e9)};
+  const ClientFlags flags = client_flags(argc, argv);
+  const Instant until = now() + Duration{static_cast<std::int64_t>(flags.seconds * 1e9)};
 
-  const auto address = parse_endpoint(peer);
+  const auto address = parse_endpoint(flags.peer);
   if (!address) return trouble(address.error().text);
-  auto engine = NativeEngine::start(options);
+  auto engine = NativeEngine::start(flags.engine);
   if (!engine) return trouble(engine.error().text);
   auto socket = engine->connect(*address);
   if (!socket) return trouble(socket.error().text);
@@ -39,8 +28,8 @@ int main(int argc, char** argv) {
   if (const auto sent = socket->send_all("hello\n"); !sent) return trouble(sent.error().text);
   if (const auto shut = socket->shutdown(Shut::Send); !shut) return trouble(shut.error().text);
 
-  if (close_after >= 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(close_after));
+  if (flags.close_after_ms >= 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(flags.close_after_ms));
     socket->close();
     // The engine lives in this process, so the orphan lives no longer than it.
     while (engine->live_connections() > 0 && now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -48,7 +37,7 @@ int main(int argc, char** argv) {
   }
   std::array<std::uint8_t, 65536> buffer;
   std::size_t received = 0;
-  while (received < most) {
+  while (received < flags.octets) {
     const auto got = socket->receive(buffer, until);
     if (!got && got.error().kind == stack::Error::WouldBlock) break;  // --seconds
     if (!got) return trouble(got.error().text);

@@ -1,19 +1,21 @@
-// What every subcommand shares: how it is added, how it fails.
+// The subcommands of `adieu`: what each may be told, and the function that does its work.
 //
-// What lives here: the declarations, one a file. What does not: their flags and their work. A subcommand's callback
-// throws Exit to end with a status other than 0; main.cc turns Trouble into one line and status 2.
+// What lives here: options and run functions, one pair a subcommand, each in a file of its own name. What does not: flags
+// (flags.cc alone knows the command line's library). A run function throws Exit to end with a status other than 0, and
+// Trouble, which main.cc turns into one line and status 2.
 #pragma once
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
-namespace CLI {
-class App;
-}
+#include "base/time.h"
+#include "host/options.h"
 
 namespace adieu::cli {
 
 inline constexpr const char* kVersion = "0.1.0";
+inline constexpr int kChapterCount = 7;
 
 struct Exit {
   int status = 0;
@@ -25,12 +27,55 @@ class Trouble : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-void add_up(CLI::App& app);
-void add_ls(CLI::App& app);
-void add_why(CLI::App& app);
+struct UpCommand {
+  host::UpOptions options;
+  std::vector<std::string> planes;  // "engine", "kernel"; none: both
+  bool verbose = false;
+};
+void run_up(UpCommand& command);
+
+struct LsCommand {
+  std::string run_dir;
+  bool json = false;
+};
+void run_ls(const LsCommand& command);
+
+struct WhyCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE
+  bool json = false;
+};
+void run_why(const WhyCommand& command);
+
+struct StoryCommand {
+  std::vector<int> chapters;  // none: all
+  std::string json;
+  std::string program;
+  std::string scripts;
+  std::string natives;
+  unsigned at_a_time = 4;
+  bool keep_output = false;
+};
+void run_story(const StoryCommand& command);
+
 // Hidden: what `adieu up` starts.
-void add_engine_process(CLI::App& app);
-void add_kernel_process(CLI::App& app);
-void add_control_process(CLI::App& app);
+struct EngineCommand {
+  std::string run_dir;
+  host::EngineOptions engine;
+};
+struct KernelCommand {
+  std::string run_dir;
+  Duration sweep = seconds(1);
+};
+struct ControlCommand {
+  std::string run_dir;
+  host::ControlOptions control;
+};
+void run_engine(const EngineCommand& command);
+void run_kernel(const KernelCommand& command);
+void run_control(const ControlCommand& command);
+
+// Reads the command line and runs what it asks for; returns the exit status. Throws Exit and Trouble.
+int run_command_line(int argc, char** argv);
 
 }  // namespace adieu::cli

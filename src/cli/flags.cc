@@ -1,12 +1,15 @@
-// The flags, with their checks; and the same flags written out for a child.
-#include "cli/flags.h"
+// The command line: every subcommand's flags, with their checks. The one file that knows CLI11, which takes ten seconds
+// to compile. What does not live here: what the options mean (host/options.h), the work (one file a subcommand).
+#include "cli/command.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <memory>
 
 #include "host/log.h"
+#include "host/text.h"
 
 namespace adieu::cli {
 namespace {
@@ -53,8 +56,6 @@ void is_power_of_two(CLI::Option* option) {
       "", ""));
 }
 
-}  // namespace
-
 void add_engine_flags(CLI::App& command, host::EngineOptions& options) {
   command.add_option("--tun", options.tun, "name of the engine's interface")->capture_default_str();
   add_prefixes(command, "--address", options.addresses,
@@ -68,6 +69,10 @@ void add_engine_flags(CLI::App& command, host::EngineOptions& options) {
   command.add_flag("!--no-services", options.services, "no echo (7), discard (9) and chargen (19)");
   is_power_of_two(command.add_option("--event-ring", options.event_ring, "entries of the event ring, a power of two")
                       ->capture_default_str());
+}
+
+void add_sweep_flag(CLI::App& command, Duration& sweep) {
+  add_duration(command, "--sweep", sweep, "between two whole looks at every table");
 }
 
 void add_control_flags(CLI::App& command, host::ControlOptions& options) {
@@ -99,10 +104,6 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
   add_sweep_flag(command, options.sweep);
 }
 
-void add_sweep_flag(CLI::App& command, Duration& sweep) {
-  add_duration(command, "--sweep", sweep, "between two whole looks at every table");
-}
-
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
   command.add_option("--run-dir", run_dir,
                      "where the processes find each other (default: $ADIEU_RUN_DIR, else /run/adieu or "
@@ -113,38 +114,96 @@ void add_verbose_flag(CLI::App& command) {
   command.add_flag_callback("-v,--verbose", [] { host::log_everything(); }, "say on stderr what happens");
 }
 
-host::ChildCommands child_commands(const host::UpOptions& options, const std::string& run_dir, bool verbose) {
-  const auto common = [&](const char* name) {
-    std::vector<std::string> arguments{name, "--run-dir", run_dir};
-    if (verbose) arguments.emplace_back("--verbose");
-    return arguments;
-  };
-  const auto add = [](std::vector<std::string>& to, std::initializer_list<std::string> more) {
-    to.insert(to.end(), more);
-  };
-  host::ChildCommands commands;
-  if (options.engine_plane) {
-    const host::EngineOptions& engine = options.engine;
-    auto& to = commands.engine = common("engine-process");
-    add(to, {"--tun", engine.tun, "--mtu", std::to_string(engine.mtu), "--time-wait", host::text(engine.time_wait),
-             "--event-ring", std::to_string(engine.event_ring)});
-    for (const host::Prefix& one : engine.addresses) add(to, {"--address", host::text(one)});
-    for (const host::Prefix& one : engine.gateways) add(to, {"--gateway-address", host::text(one)});
-    if (!engine.offload) add(to, {"--no-offload"});
-    if (!engine.services) add(to, {"--no-services"});
-    if (!engine.pcap.empty()) add(to, {"--pcap", engine.pcap});
+// The options of a subcommand, and what runs with them once they are read.
+template <typename Command, typename Run>
+std::pair<CLI::App*, std::shared_ptr<Command>> add_command(CLI::App& app, const char* name, const char* help, Run run) {
+  const auto command = std::make_shared<Command>();
+  CLI::App* const added = app.add_subcommand(name, help);
+  added->callback([command, run] { run(*command); });
+  return {added, command};
+}
+
+void add_what_people_call(CLI::App& app) {
+  const auto [up, up_command] = add_command<UpCommand>(
+      app, "up", "run the engine, watch the kernel's TCP, judge both; in the foreground", run_up);
+  add_run_dir_flag(*up, up_command->options.run_dir);
+  up->add_option("--plane", up_command->planes, "engine or kernel; repeatable (default: both)")
+      ->check(CLI::IsMember({"engine", "kernel"}))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_engine_flags(*up, up_command->options.engine);
+  add_control_flags(*up, up_command->options.control);
+  up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
+
+  const auto [ls, ls_command] =
+      add_command<LsCommand>(app, "ls", "list the connections of every plane, and how they stand", run_ls);
+  add_run_dir_flag(*ls, ls_command->run_dir);
+  ls->add_flag("--json", ls_command->json, "one JSON object a line");
+
+  const auto [why, why_command] =
+      add_command<WhyCommand>(app, "why", "why a connection is what it is, and what will end it", run_why);
+  add_run_dir_flag(*why, why_command->run_dir);
+  why->add_option("connection", why_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
+      ->required()
+      ->expected(1, 2);
+  why->add_flag("--json", why_command->json, "one JSON object");
+}
+
+void add_story(CLI::App& app) {
+  const auto [story, command] =
+      add_command<StoryCommand>(app, "story", "the half-close story, in network namespaces of its own", run_story);
+  story->add_option("--chapter", command->chapters, "tell this chapter only (repeatable)")
+      ->check(CLI::Range(1, kChapterCount));
+  story->add_option("--json", command->json, "write the claims to this file as well");
+  story->add_option("--program", command->program, "the adieu to show (this one)");
+  story->add_option("--scripts", command->scripts, "where half_closing_client.py and endless_server.py are");
+  story->add_option("--natives", command->natives, "where half_closing_client and endless_server are");
+  story->add_option("--at-a-time", command->at_a_time, "how many chapters run together (4)")->check(CLI::Range(1, 7));
+  story->add_flag("--keep-output", command->keep_output, "print what the programs printed, too");
+}
+
+// An empty group hides them from --help.
+void add_what_up_starts(CLI::App& app) {
+  const auto [engine, engine_command] =
+      add_command<EngineCommand>(app, "engine-process", "part of `adieu up`", run_engine);
+  const auto [kernel, kernel_command] =
+      add_command<KernelCommand>(app, "kernel-process", "part of `adieu up`", run_kernel);
+  const auto [control, control_command] =
+      add_command<ControlCommand>(app, "control-process", "part of `adieu up`", run_control);
+  add_run_dir_flag(*engine, engine_command->run_dir);
+  add_run_dir_flag(*kernel, kernel_command->run_dir);
+  add_run_dir_flag(*control, control_command->run_dir);
+  for (CLI::App* const hidden : {engine, kernel, control}) {
+    hidden->group("");
+    add_verbose_flag(*hidden);
   }
-  if (options.kernel_plane) {
-    commands.kernel = common("kernel-process");
-    add(commands.kernel, {"--sweep", host::text(options.control.sweep)});
+  add_engine_flags(*engine, engine_command->engine);
+  add_sweep_flag(*kernel, kernel_command->sweep);
+  add_control_flags(*control, control_command->control);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
+  app.set_version_flag("--version", std::string("adieu ") + kVersion);
+  add_what_people_call(app);
+  add_story(app);
+  add_what_up_starts(app);
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& error) {
+    const auto asked = app.get_subcommands();
+    throw Trouble(fmt::format("{}; see `adieu {}--help`", error.what(),
+                              asked.empty() ? "" : asked.front()->get_name() + " "));
   }
-  const control::Rule& rule = options.control.rule;
-  commands.control = common("control-process");
-  add(commands.control, {"--interval", host::text(rule.interval), "--probes", std::to_string(rule.probes_needed),
-                         "--proof-span", host::text(rule.proof_span), "--sweep", host::text(options.control.sweep)});
-  if (!rule.probing) add(commands.control, {"--no-probes"});
-  if (!rule.act) add(commands.control, {"--dry-run"});
-  return commands;
+  if (app.get_subcommands().empty()) fmt::print("{}", app.help());
+  return 0;
 }
 
 }  // namespace adieu::cli

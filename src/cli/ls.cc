@@ -1,14 +1,11 @@
 // `adieu ls`: one line a connection, on every plane, read from the tables themselves.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <memory>
 
 #include "cli/command.h"
-#include "cli/flags.h"
 #include "host/clock.h"
 #include "host/json.h"
 #include "host/sentences.h"
@@ -60,17 +57,21 @@ void print_notes(const host::Census& census, const host::Walk& walk, Instant now
   if (walk.unreadable > 0) fmt::print("{} connections could not be read: their plane died writing\n", walk.unreadable);
 }
 
-void run(const std::string& run_dir, bool json) {
-  const auto census = host::take_census(host::RunDir::chosen(run_dir));
+}  // namespace
+
+void run_ls(const LsCommand& command) {
+  // `adieu ls | head` ends here when head has had enough, as every filter does.
+  std::signal(SIGPIPE, SIG_DFL);
+  const auto census = host::take_census(host::RunDir::chosen(command.run_dir));
   if (!census) throw Trouble(census.error().text);
   std::vector<Row> rows{{"ID", "STATE", "SINCE", "LOCAL", "REMOTE", "HOLDER", "STANDING", "HEARD", "WHAT WILL END IT"}};
   const auto walk = host::for_each_connection(*census, [&](const host::ConnectionView& view) {
-    if (json)
+    if (command.json)
       fmt::print("{}\n", host::connection_json(view));
     else
       rows.push_back(row_of(view));
   });
-  if (!json) {
+  if (!command.json) {
     if (walk.seen > 0)
       print(rows);
     else
@@ -78,24 +79,6 @@ void run(const std::string& run_dir, bool json) {
     print_notes(*census, walk, host::now());
   }
   if (walk.seen == 0) throw Exit{1};
-}
-
-}  // namespace
-
-void add_ls(CLI::App& app) {
-  struct Options {
-    std::string run_dir;
-    bool json = false;
-  };
-  const auto options = std::make_shared<Options>();
-  CLI::App* const command = app.add_subcommand("ls", "list the connections of every plane, and how they stand");
-  add_run_dir_flag(*command, options->run_dir);
-  command->add_flag("--json", options->json, "one JSON object a line");
-  command->callback([options] {
-    // `adieu ls | head` ends here when head has had enough, as every filter does.
-    std::signal(SIGPIPE, SIG_DFL);
-    run(options->run_dir, options->json);
-  });
 }
 
 }  // namespace adieu::cli

@@ -1,19 +1,15 @@
 // Tells the chapters, each in a world of its own; several worlds run at a time, and are told in order.
-#include "cli/story.h"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 
 #include "cli/command.h"
 #include "cli/story_scene.h"
@@ -40,19 +36,9 @@ constexpr Chapter kChapters[] = {
     {"The peer's host vanishes", chapter_vanished},
     {"The control process is killed", chapter_killed},
 };
-constexpr int kChapterCount = static_cast<int>(std::size(kChapters));
+static_assert(std::size(kChapters) == kChapterCount);
 constexpr Duration kChapterLimit = seconds(75);
 constexpr char kJsonMark = '\x1e';  // begins the line that is the chapter's result, and no other
-
-struct Options {
-  std::vector<int> chapters;
-  std::string json;
-  std::string program;
-  std::string scripts;
-  std::string natives;
-  unsigned at_a_time = 4;
-  bool keep_output = false;
-};
 
 // The story's programs lie beside this one: build/adieu, build/examples/, examples/; or where a package puts them.
 std::string directory_with(const std::string& asked, const std::string& file, const fs::path& program) {
@@ -210,7 +196,7 @@ std::string what_is_missing(const StorySettings& settings) {
   return {};
 }
 
-int run(const Options& options) {
+int run(const StoryCommand& options) {
   // nft and ip live in /usr/sbin, which an ordinary user's PATH often lacks; and Debian's own python3 starts fastest.
   setenv("PATH",
          fmt::format("/usr/sbin:/usr/bin:/sbin:/bin:{}", std::getenv("PATH") ? std::getenv("PATH") : "").c_str(), 1);
@@ -235,25 +221,12 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_story(CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  CLI::App* story = app.add_subcommand("story", "the half-close story, in network namespaces of its own");
-  story->add_option("--chapter", options->chapters, "tell this chapter only (repeatable)")
-      ->check(CLI::Range(1, kChapterCount));
-  story->add_option("--json", options->json, "write the claims to this file as well");
-  story->add_option("--program", options->program, "the adieu to show (this one)");
-  story->add_option("--scripts", options->scripts, "where half_closing_client.py and endless_server.py are");
-  story->add_option("--natives", options->natives, "where half_closing_client and endless_server are");
-  story->add_option("--at-a-time", options->at_a_time, "how many chapters run together (4)")->check(CLI::Range(1, 7));
-  story->add_flag("--keep-output", options->keep_output, "print what the programs printed, too");
-  story->callback([options] {
-    try {
-      const int status = run(*options);
-      if (status != 0) throw Exit{status};
-    } catch (const lab::Trouble& trouble) {
-      throw Trouble(trouble.what());
-    }
-  });
+void run_story(const StoryCommand& command) {
+  try {
+    if (const int status = run(command); status != 0) throw Exit{status};
+  } catch (const lab::Trouble& trouble) {
+    throw Trouble(trouble.what());
+  }
 }
 
 }  // namespace adieu::cli

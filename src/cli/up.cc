@@ -1,30 +1,60 @@
 // `adieu up`: starts and supervises everything, in the foreground.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
-#include <memory>
 
 #include "cli/command.h"
-#include "cli/flags.h"
 #include "host/log.h"
 #include "host/supervisor.h"
 
 namespace adieu::cli {
 namespace {
 
-struct Up {
-  host::UpOptions options;
-  std::vector<std::string> planes;
-  bool verbose = false;
-};
-
-void check(const Up& up) {
+void check(const UpCommand& up) {
   if (auto sound = host::check(up.options.control); !sound) throw Trouble(sound.error().text);
   if (auto network = host::network_of(up.options.engine); !network) throw Trouble(network.error().text);
 }
 
-void run(Up& up) {
+// The same flags, written out for the children.
+host::ChildCommands child_commands(const host::UpOptions& options, const std::string& run_dir, bool verbose) {
+  const auto common = [&](const char* name) {
+    std::vector<std::string> arguments{name, "--run-dir", run_dir};
+    if (verbose) arguments.emplace_back("--verbose");
+    return arguments;
+  };
+  const auto add = [](std::vector<std::string>& to, std::initializer_list<std::string> more) {
+    to.insert(to.end(), more);
+  };
+  host::ChildCommands commands;
+  if (options.engine_plane) {
+    const host::EngineOptions& engine = options.engine;
+    auto& to = commands.engine = common("engine-process");
+    add(to, {"--tun", engine.tun, "--mtu", std::to_string(engine.mtu), "--time-wait", host::text(engine.time_wait),
+             "--event-ring", std::to_string(engine.event_ring)});
+    for (const host::Prefix& one : engine.addresses) add(to, {"--address", host::text(one)});
+    for (const host::Prefix& one : engine.gateways) add(to, {"--gateway-address", host::text(one)});
+    if (!engine.offload) add(to, {"--no-offload"});
+    if (!engine.services) add(to, {"--no-services"});
+    if (!engine.pcap.empty()) add(to, {"--pcap", engine.pcap});
+  }
+  if (options.kernel_plane) {
+    commands.kernel = common("kernel-process");
+    add(commands.kernel, {"--sweep", host::text(options.control.sweep)});
+  }
+  const control::Rule& rule = options.control.rule;
+  commands.control = common("control-process");
+  add(commands.control, {"--interval", host::text(rule.interval), "--probes", std::to_string(rule.probes_needed),
+                         "--proof-span", host::text(rule.proof_span), "--sweep", host::text(options.control.sweep)});
+  if (!rule.probing) add(commands.control, {"--no-probes"});
+  if (!rule.act) add(commands.control, {"--dry-run"});
+  return commands;
+}
+
+}  // namespace
+
+void run_up(UpCommand& up) {
+  if (up.verbose) host::log_everything();
   if (!up.planes.empty()) {
     up.options.engine_plane = std::ranges::count(up.planes, "engine") > 0;
     up.options.kernel_plane = std::ranges::count(up.planes, "kernel") > 0;
@@ -42,26 +72,6 @@ void run(Up& up) {
   fmt::print("adieu: up, run-dir {}, planes: {}\n", run_dir.path(), planes);
   std::fflush(stdout);
   (*supervisor)->run();
-}
-
-}  // namespace
-
-void add_up(CLI::App& app) {
-  CLI::App* const command =
-      app.add_subcommand("up", "run the engine, watch the kernel's TCP, judge both; in the foreground");
-  const auto up = std::make_shared<Up>();
-  add_run_dir_flag(*command, up->options.run_dir);
-  command->add_option("--plane", up->planes, "engine or kernel; repeatable (default: both)")
-      ->check(CLI::IsMember({"engine", "kernel"}))
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_engine_flags(*command, up->options.engine);
-  add_control_flags(*command, up->options.control);
-  command->add_flag("-v,--verbose", up->verbose, "say on stderr what happens");
-  command->callback([up] {
-    if (up->verbose) host::log_everything();
-    run(*up);
-  });
 }
 
 }  // namespace adieu::cli

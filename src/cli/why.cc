@@ -1,27 +1,18 @@
 // `adieu why`: one screen about one connection: what it is, how it stands and on what evidence, what will end it.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <ctime>
-#include <memory>
 #include <optional>
 
 #include "cli/command.h"
-#include "cli/flags.h"
 #include "host/json.h"
 #include "host/sentences.h"
 #include "host/view.h"
 
 namespace adieu::cli {
 namespace {
-
-struct Options {
-  std::string run_dir;
-  std::vector<std::string> what;
-  bool json = false;
-};
 
 // What was asked for: a name, or two endpoints.
 struct Wanted {
@@ -68,7 +59,9 @@ void print_facts(const host::ConnectionView& view) {
   line("connection", fmt::format("{}   {} -> {}", host::text(view.id), host::text(r.local), host::text(r.remote)));
   line("plane", fmt::format("{}, {}, process {}, incarnation {}", view.id.plane, host::name(view.kind), view.process,
                             host::hex16(view.incarnation)));
-  line("state", fmt::format("{}, since {}", name(r.state), ago(r.state_entered, view.now)));
+  line("state", r.state_entered.is_known()
+                    ? fmt::format("{}, for {}", name(r.state), host::readable(view.now - r.state_entered))
+                    : fmt::format("{}, since when is not known", name(r.state)));
   if (r.has_ended()) {
     line("ended", fmt::format("{}{}", name(r.reason), r.ended_by ? fmt::format(", verdict {}", r.ended_by) : ""));
     return;
@@ -120,7 +113,7 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
 }
 
 // In no table any more: what the ledger knows, if anything.
-void explain_the_past(const Options& options, const Wanted& wanted, const std::optional<host::LedgerReader>& ledger) {
+void explain_the_past(const WhyCommand& options, const Wanted& wanted, const std::optional<host::LedgerReader>& ledger) {
   host::Result<std::optional<host::LedgerEnd>> end{std::nullopt};
   if (ledger)
     end = wanted.id ? ledger->last_end(*wanted.id)
@@ -141,7 +134,10 @@ void explain_the_past(const Options& options, const Wanted& wanted, const std::o
   print_ledger(rows);
 }
 
-void run(const Options& options) {
+}  // namespace
+
+void run_why(const WhyCommand& options) {
+  std::signal(SIGPIPE, SIG_DFL);  // as every filter: see ls.cc
   const Wanted wanted = parse(options.what);
   const host::RunDir run_dir = host::RunDir::chosen(options.run_dir);
   const auto census = host::take_census(run_dir);
@@ -162,22 +158,6 @@ void run(const Options& options) {
   print_facts(*found);
   print_judgement(*found);
   print_ledger(rows);
-}
-
-}  // namespace
-
-void add_why(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  CLI::App* const command = app.add_subcommand("why", "why a connection is what it is, and what will end it");
-  add_run_dir_flag(*command, options->run_dir);
-  command->add_option("connection", options->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
-      ->required()
-      ->expected(1, 2);
-  command->add_flag("--json", options->json, "one JSON object");
-  command->callback([options] {
-    std::signal(SIGPIPE, SIG_DFL);
-    run(*options);
-  });
 }
 
 }  // namespace adieu::cli

@@ -48,7 +48,7 @@ struct WatchedPlane {
 class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
-      : run_dir_(run_dir), ledger_(run_dir.ledger()), stop_(stop), attendant_(options.rule, ledger_, host::now(), [&] {
+      : run_dir_(run_dir), ledger_(run_dir.ledger()), attendant_(options.rule, ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
           // A sweep that is three periods late was no sweep: nobody attended meanwhile.
@@ -71,7 +71,6 @@ class ControlProcess {
 
   RunDir run_dir_;
   SqliteLedger ledger_;
-  int stop_;
   control::Attendant attendant_;
   Poller poller_;
   Descriptor supervisor_;

@@ -48,7 +48,10 @@ std::span<const std::uint64_t> Poller::wait(Instant until) {
   std::array<epoll_event, 64> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), milliseconds);
   ready_.clear();
-  for (int i = 0; i < count; ++i) ready_.push_back(events[static_cast<std::size_t>(i)].data.u64);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t token = events[static_cast<std::size_t>(i)].data.u64;  // copied: epoll_event is packed
+    ready_.push_back(token);
+  }
   return ready_;
 }
 

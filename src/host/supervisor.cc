@@ -239,7 +239,11 @@ void Supervisor::flush(std::uint64_t token) {
     std::vector<int> descriptors;
     for (const Descriptor& one : client.outbox.front().descriptors) descriptors.push_back(one.get());
     const auto sent = send_message(client.socket.get(), client.outbox.front().message, descriptors);
-    if (!sent) return lost(token, host::now());
+    if (!sent) {
+      // It is gone. What it said last, a goodbye perhaps, is still to be heard: hear() finds the end behind it.
+      client.outbox.clear();
+      return;
+    }
     if (*sent) client.outbox.pop_front();
     full = !*sent;
   }

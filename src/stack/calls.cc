@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "stack/engine_impl.h"
+#include "stack/keyed.h"
 
 namespace adieu::stack {
 

@@ -5,10 +5,9 @@
 // Follow one out: packets_out.cc. Calls of applications: calls.cc. Commands of the control plane: commands.cc.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <deque>
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "base/wheel.h"
@@ -107,8 +106,8 @@ class Engine::Impl {
   std::uint32_t next_listener = 1;
   std::deque<Socket> embryonic;                 // oldest first; entries of connections that have moved on are skipped
   std::uint32_t embryonic_count = 0;
-  absl::flat_hash_map<std::uint32_t, Instant> connect_limits;  // by slot, while SYN-SENT or SYN-RECEIVED
-  absl::flat_hash_map<std::uint64_t, Remains> remains;
+  std::unordered_map<std::uint32_t, Instant> connect_limits;  // by slot, while SYN-SENT or SYN-RECEIVED
+  std::unordered_map<std::uint64_t, Remains> remains;
   std::uint64_t ending_verdict = 0;             // of the command that is being obeyed
   std::optional<Error> ending_error;            // what its application is to be told, where the reason does not say it
 

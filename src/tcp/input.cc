@@ -336,7 +336,9 @@ void Connection::process_ack(const wire::Segment& segment, const Environment& en
 void Connection::update_window(const wire::Segment& segment, const Environment& env) {
   // "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND".
   if (segment.ack < snd_una_) return;
-  if (!(snd_wl1_ < segment.seq || (snd_wl1_ == segment.seq && snd_wl2_ <= segment.ack))) return;
+  // An acknowledgment that is new is no old segment, whatever its SEQ: one out of order may have raised SND.WL1 already.
+  const bool is_new = segment.ack > snd_una_;
+  if (!is_new && !(snd_wl1_ < segment.seq || (snd_wl1_ == segment.seq && snd_wl2_ <= segment.ack))) return;
   const std::uint32_t before = snd_wnd_;
   snd_wnd_ = std::uint32_t{segment.window} << send_scale_;
   max_snd_wnd_ = std::max(max_snd_wnd_, snd_wnd_);
