@@ -18,7 +18,7 @@ struct Offload {
   std::uint16_t checksum_offset = 0;  // octets from there to the checksum field
   // Payload octets per segment when this packet stands for several (TSO out, GRO in); 0: it stands for itself.
   std::uint16_t segment_size = 0;
-  std::uint16_t header_bytes = 0;     // IP and TCP headers together, when segment_size > 0
+  std::uint16_t header_bytes = 0;  // IP and TCP headers together, when segment_size > 0
 };
 
 }  // namespace adieu

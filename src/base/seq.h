@@ -12,7 +12,10 @@ struct Seq {
   std::uint32_t value = 0;
 
   constexpr bool operator==(const Seq&) const = default;
-  constexpr Seq& operator+=(std::uint32_t n) { value += n; return *this; }
+  constexpr Seq& operator+=(std::uint32_t n) {
+    value += n;
+    return *this;
+  }
 };
 
 constexpr Seq operator+(Seq s, std::uint32_t n) { return {s.value + n}; }

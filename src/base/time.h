@@ -72,9 +72,13 @@ constexpr Instant operator-(Instant t, Duration d) {
 constexpr Duration operator-(Instant a, Instant b) { return {detail::saturating_subtract(a.ns, b.ns)}; }
 
 template <typename T>
-constexpr T earlier(T a, T b) { return a < b ? a : b; }
+constexpr T earlier(T a, T b) {
+  return a < b ? a : b;
+}
 template <typename T>
-constexpr T later(T a, T b) { return a < b ? b : a; }
+constexpr T later(T a, T b) {
+  return a < b ? b : a;
+}
 
 namespace literals {
 constexpr Duration operator""_ns(unsigned long long n) { return nanoseconds(static_cast<std::int64_t>(n)); }

@@ -1,8 +1,8 @@
 // The subcommands of `adieu`: what each may be told, and the function that does its work.
 //
-// What lives here: options and run functions, one pair a subcommand, each in a file of its own name. What does not: flags
-// (flags.cc alone knows the command line's library). A run function throws Exit to end with a status other than 0, and
-// Trouble, which main.cc turns into one line and status 2.
+// What lives here: options and run functions, one pair a subcommand, each in a file of its own name. What does not:
+// flags (flags.cc alone knows the command line's library). A run function throws Exit to end with a status other than
+// 0, and Trouble, which main.cc turns into one line and status 2.
 #pragma once
 
 #include <stdexcept>

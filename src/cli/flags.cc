@@ -199,8 +199,8 @@ int run_command_line(int argc, char** argv) {
     return app.exit(wanted);
   } catch (const CLI::ParseError& error) {
     const auto asked = app.get_subcommands();
-    throw Trouble(fmt::format("{}; see `adieu {}--help`", error.what(),
-                              asked.empty() ? "" : asked.front()->get_name() + " "));
+    throw Trouble(
+        fmt::format("{}; see `adieu {}--help`", error.what(), asked.empty() ? "" : asked.front()->get_name() + " "));
   }
   if (app.get_subcommands().empty()) fmt::print("{}", app.help());
   return 0;

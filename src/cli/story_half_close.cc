@@ -241,7 +241,10 @@ void chapter_shut_receive(Scene& scene) {
   lab::Process& client = scene.python_text(host, kBulkClient, fmt::format("10.77.1.2 5000 {}", kBulk));
   scene.await_output(client, "connected");
   const Pair pair{"10.77.1.2:5000", "10.77.1.1:" + first_line(client.output()).substr(sizeof "connected")};
-  scene.until(kLong, [&] { return lab::count(steps_of(watch, pair), true, lab::Kind::Data) >= 5; });
+  scene.until(kLong, [&] {  // the kernel plane shows it with its next sweep
+    return lab::count(steps_of(watch, pair), true, lab::Kind::Data) >= 5 &&
+           both(scene, host, pair, "ESTABLISHED", "ESTABLISHED");
+  });
   scene.sample(true);
   const auto quiet = steps_of(watch, pair);
   const Instant now = host::now();

@@ -113,7 +113,8 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
 }
 
 // In no table any more: what the ledger knows, if anything.
-void explain_the_past(const WhyCommand& options, const Wanted& wanted, const std::optional<host::LedgerReader>& ledger) {
+void explain_the_past(const WhyCommand& options, const Wanted& wanted,
+                      const std::optional<host::LedgerReader>& ledger) {
   host::Result<std::optional<host::LedgerEnd>> end{std::nullopt};
   if (ledger)
     end = wanted.id ? ledger->last_end(*wanted.id)

@@ -34,7 +34,8 @@ Engine::Impl::Remains* Engine::Impl::find_remains(Socket socket) {
 }
 
 tcp::Connection* Engine::Impl::find(Socket socket) {
-  if (Cell* cell = find_live(socket)) return cell->accepted && !cell->connection.is_orphan() ? &cell->connection : nullptr;
+  if (Cell* cell = find_live(socket))
+    return cell->accepted && !cell->connection.is_orphan() ? &cell->connection : nullptr;
   Remains* left = find_remains(socket);
   return left != nullptr ? &left->connection : nullptr;
 }
@@ -102,7 +103,8 @@ std::expected<Listener, Error> Engine::listen(const Endpoint& local, const Liste
   if (!local.address.is_unspecified() && !known) return std::unexpected(Error::AddressNotAvailable);
   if (options.backlog == 0 || !is_sane(options.tcp)) return std::unexpected(Error::InvalidArgument);
   Endpoint at = local;
-  for (std::uint32_t port = e.settings.first_ephemeral_port; local.port == 0 && port <= e.settings.last_ephemeral_port; ++port) {
+  for (std::uint32_t port = e.settings.first_ephemeral_port; local.port == 0 && port <= e.settings.last_ephemeral_port;
+       ++port) {
     at.port = static_cast<std::uint16_t>(port);
     if (!e.listening.contains(at)) break;
     at.port = 0;
@@ -166,7 +168,8 @@ std::expected<std::size_t, Error> Engine::send(Socket socket, Bytes bytes, Insta
   if (connection == nullptr) return std::unexpected(Error::BadSocket);
   const auto taken = connection->send(bytes, impl_->env(now));
   if (!taken) {
-    if (const auto why = error(socket); why && taken.error() != tcp::CallError::SendingClosed) return std::unexpected(*why);
+    if (const auto why = error(socket); why && taken.error() != tcp::CallError::SendingClosed)
+      return std::unexpected(*why);
     return std::unexpected(error_of(taken.error()));
   }
   if (impl_->find_live(socket)) impl_->settle(socket.slot, now);
@@ -191,10 +194,12 @@ std::expected<void, Error> Engine::shutdown(Socket socket, Shut how, Instant now
   tcp::Connection* connection = impl_->find(socket);
   if (connection == nullptr) return std::unexpected(Error::BadSocket);
   if (how != Shut::Send) {
-    if (const auto done = connection->shutdown_receive(impl_->env(now)); !done) return std::unexpected(error_of(done.error()));
+    if (const auto done = connection->shutdown_receive(impl_->env(now)); !done)
+      return std::unexpected(error_of(done.error()));
   }
   if (how != Shut::Receive) {
-    if (const auto done = connection->shutdown_send(impl_->env(now)); !done) return std::unexpected(error_of(done.error()));
+    if (const auto done = connection->shutdown_send(impl_->env(now)); !done)
+      return std::unexpected(error_of(done.error()));
   }
   impl_->settle(socket.slot, now);
   return {};
@@ -246,8 +251,10 @@ Readiness Engine::readiness(Socket socket) const {
   const bool never = connection->reason() == EndReason::Refused || error(socket) == Error::TimedOut;
   ready.connected = is_synchronized(state) || (ready.ended && !never);
   ready.peer_closed = connection->has_peer_fin();
-  ready.readable = connection->unread() > 0 || connection->has_peer_fin() || connection->is_receive_shut() || ready.ended;
-  ready.writable = ready.ended || (is_synchronized(state) && (connection->is_send_shut() || connection->send_room() > 0));
+  ready.readable =
+      connection->unread() > 0 || connection->has_peer_fin() || connection->is_receive_shut() || ready.ended;
+  ready.writable =
+      ready.ended || (is_synchronized(state) && (connection->is_send_shut() || connection->send_room() > 0));
   return ready;
 }
 

@@ -1,7 +1,7 @@
 // The engine's private half of each connection, indexed by its slot in the connection table.
 //
-// What lives here: Cell and the chunked array that holds cells. What does not: facts (plane/table.h holds the only copy),
-// transfers (they exist only while bytes move).
+// What lives here: Cell and the chunked array that holds cells. What does not: facts (plane/table.h holds the only
+// copy), transfers (they exist only while bytes move).
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct Cell {
 
   tcp::Connection connection;
   TimingWheel::Handle timer = TimingWheel::kNone;
-  std::uint32_t listener = 0;       // that it came from; 0: it was opened actively
-  bool embryonic = false;           // passive and not yet established
-  bool accepted = false;            // an application has it (or had, see Connection::is_orphan)
+  std::uint32_t listener = 0;  // that it came from; 0: it was opened actively
+  bool embryonic = false;      // passive and not yet established
+  bool accepted = false;       // an application has it (or had, see Connection::is_orphan)
   bool output_queued = false;
   bool wake_queued = false;
-  bool quiet_queued = false;        // its transfer is about to be given back
+  bool quiet_queued = false;  // its transfer is about to be given back
 };
 
 class Cells {

@@ -34,8 +34,7 @@ struct Demux::Slots {
   absl::flat_hash_set<std::uint32_t, Hash, Equal> set;
 };
 
-Demux::Demux(const plane::TableWriter& table, const Key& key)
-    : slots_(std::make_unique<Slots>(table, key)) {}
+Demux::Demux(const plane::TableWriter& table, const Key& key) : slots_(std::make_unique<Slots>(table, key)) {}
 
 Demux::~Demux() = default;
 

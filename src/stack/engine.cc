@@ -33,15 +33,21 @@ Engine::Engine(const Settings& settings, MutableBytes table_memory, const plane:
 
 Engine::~Engine() = default;
 
-void Engine::receive_packet(Bytes packet, const Offload& offload, Instant now) { impl_->receive_packet(packet, offload, now); }
+void Engine::receive_packet(Bytes packet, const Offload& offload, Instant now) {
+  impl_->receive_packet(packet, offload, now);
+}
 
-unsigned Engine::take_commands(const plane::ControlView& control, Instant now) { return impl_->take_commands(control, now); }
+unsigned Engine::take_commands(const plane::ControlView& control, Instant now) {
+  return impl_->take_commands(control, now);
+}
 
 void Engine::set_control(const plane::ControlView& control) { impl_->control = control; }
 
 void Engine::advance(Instant now) { impl_->advance(now); }
 
-std::optional<PacketOut> Engine::poll_packet(MutableBytes buffer, Instant now) { return impl_->poll_packet(buffer, now); }
+std::optional<PacketOut> Engine::poll_packet(MutableBytes buffer, Instant now) {
+  return impl_->poll_packet(buffer, now);
+}
 
 std::optional<Wake> Engine::poll_wake() {
   if (impl_->wakes.empty()) return std::nullopt;
@@ -55,7 +61,8 @@ std::optional<Wake> Engine::poll_wake() {
 }
 
 Instant Engine::next_deadline() const {
-  const Instant quiet = impl_->quiet.empty() ? Instant::never() : impl_->quiet.front().since + impl_->settings.transfer_idle;
+  const Instant quiet =
+      impl_->quiet.empty() ? Instant::never() : impl_->quiet.front().since + impl_->settings.transfer_idle;
   return earlier(impl_->wheel.next_deadline(), quiet);
 }
 

@@ -49,19 +49,19 @@ struct Listener {
 };
 
 enum class Error : std::uint8_t {
-  BadSocket,        // no such socket or listener: closed already, or never was
-  WouldBlock,       // nothing to read, accept, or no room to write: ask again when woken
-  InProgress,       // the connection is not established yet
-  NotConnected,     // it is not, and never will be again
-  SendingClosed,    // send() after shutdown(): EPIPE
-  Refused,          // the peer answered a connect with an RST, or a hard ICMP error came (RFC 5461)
-  Reset,            // the connection was reset by path or peer
-  Aborted,          // ended by a command of the control plane, or by abort()
-  TimedOut,         // the limit given with connect() ran out
-  AddressInUse,     // another listener, or the same four numbers
+  BadSocket,            // no such socket or listener: closed already, or never was
+  WouldBlock,           // nothing to read, accept, or no room to write: ask again when woken
+  InProgress,           // the connection is not established yet
+  NotConnected,         // it is not, and never will be again
+  SendingClosed,        // send() after shutdown(): EPIPE
+  Refused,              // the peer answered a connect with an RST, or a hard ICMP error came (RFC 5461)
+  Reset,                // the connection was reset by path or peer
+  Aborted,              // ended by a command of the control plane, or by abort()
+  TimedOut,             // the limit given with connect() ran out
+  AddressInUse,         // another listener, or the same four numbers
   AddressNotAvailable,  // not one of the engine's addresses, or the families differ
-  NoPorts,          // all ephemeral ports to this peer are in use
-  Full,             // the table or Settings::max_connections is reached
+  NoPorts,              // all ephemeral ports to this peer are in use
+  Full,                 // the table or Settings::max_connections is reached
   InvalidArgument,
 };
 std::string_view name(Error error);
@@ -70,28 +70,28 @@ enum class Shut : std::uint8_t { Receive = 1, Send = 2, Both = 3 };
 
 struct ConnectOptions {
   tcp::Options tcp;
-  Duration limit = seconds(180);   // RFC 9293 section 3.8.3, MUST-23; Duration::max(): none
-  std::optional<Endpoint> local;   // port 0: an ephemeral one
+  Duration limit = seconds(180);  // RFC 9293 section 3.8.3, MUST-23; Duration::max(): none
+  std::optional<Endpoint> local;  // port 0: an ephemeral one
 };
 
 struct ListenOptions {
   tcp::Options tcp;
-  std::uint32_t backlog = 128;     // established and not accepted yet; more are not let in
+  std::uint32_t backlog = 128;  // established and not accepted yet; more are not let in
 };
 
 // What a socket is ready for now; level, not edge.
 struct Readiness {
-  bool readable = false;      // receive() has octets, the end of the stream, or an error
-  bool writable = false;      // send() would take at least one octet, or fail
-  bool connected = false;     // the handshake is over (and perhaps the connection as well)
-  bool peer_closed = false;   // the peer's FIN has been taken
-  bool ended = false;         // the connection has ended
+  bool readable = false;     // receive() has octets, the end of the stream, or an error
+  bool writable = false;     // send() would take at least one octet, or fail
+  bool connected = false;    // the handshake is over (and perhaps the connection as well)
+  bool peer_closed = false;  // the peer's FIN has been taken
+  bool ended = false;        // the connection has ended
 };
 
 // Somebody may go on: a socket's readiness changed, or a listener has a connection to accept. Each is told once until
 // something changes again.
 struct Wake {
-  Socket socket;       // {0,0} when it is the listener's
+  Socket socket;  // {0,0} when it is the listener's
   Listener listener;
 };
 
@@ -105,14 +105,14 @@ struct Details {
   State state = State::Closed;
   EndReason reason = EndReason::None;
   std::uint16_t mss = 0;
-  std::uint32_t cwnd = 0;          // octets; 0 while no bytes move
-  std::uint32_t ssthresh = 0;      // octets; UINT32_MAX: none yet
-  std::uint32_t in_flight = 0;     // octets
-  std::uint32_t unsent = 0;        // octets given and not acknowledged
+  std::uint32_t cwnd = 0;       // octets; 0 while no bytes move
+  std::uint32_t ssthresh = 0;   // octets; UINT32_MAX: none yet
+  std::uint32_t in_flight = 0;  // octets
+  std::uint32_t unsent = 0;     // octets given and not acknowledged
   std::uint32_t unread = 0;
-  std::uint32_t send_window = 0;   // of the peer, octets
-  std::uint32_t attempts = 0;      // transmissions of the oldest unacknowledged octet
-  Duration srtt;                   // 0: no sample
+  std::uint32_t send_window = 0;  // of the peer, octets
+  std::uint32_t attempts = 0;     // transmissions of the oldest unacknowledged octet
+  Duration srtt;                  // 0: no sample
   Duration rttvar;
   Duration rto;
   std::uint8_t send_scale = 0;
@@ -125,15 +125,15 @@ struct Details {
 struct Counters {
   std::uint64_t packets_in = 0;
   std::uint64_t packets_out = 0;
-  std::uint64_t not_for_us = 0;                  // another destination, or another protocol
+  std::uint64_t not_for_us = 0;  // another destination, or another protocol
   std::array<std::uint64_t, wire::kMalformedReasons> malformed{};
   std::uint64_t resets_out = 0;
-  std::uint64_t no_connection = 0;               // segments answered with RST, or dropped, for want of a connection
-  std::uint64_t embryonic_replaced = 0;          // SYN-RECEIVED given up for a newer SYN
-  std::uint64_t backlog_full = 0;                // SYNs not let in because nobody accepts
-  std::uint64_t table_full = 0;                  // SYNs and connects refused
-  std::uint64_t replies_dropped = 0;             // RSTs and echo replies beyond the bounded queue
-  std::uint64_t icmp_ignored = 0;                // errors that did not validate (RFC 5927)
+  std::uint64_t no_connection = 0;       // segments answered with RST, or dropped, for want of a connection
+  std::uint64_t embryonic_replaced = 0;  // SYN-RECEIVED given up for a newer SYN
+  std::uint64_t backlog_full = 0;        // SYNs not let in because nobody accepts
+  std::uint64_t table_full = 0;          // SYNs and connects refused
+  std::uint64_t replies_dropped = 0;     // RSTs and echo replies beyond the bounded queue
+  std::uint64_t icmp_ignored = 0;        // errors that did not validate (RFC 5927)
 };
 
 class Engine {

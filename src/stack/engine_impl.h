@@ -59,7 +59,8 @@ class Engine::Impl {
   // passive_open.cc
   std::optional<std::uint32_t> find_listener(const Endpoint& local) const;
   bool is_backlog_full(std::uint32_t listener) const;
-  void passive_open(std::uint32_t listener, const Tuple& tuple, const wire::Segment& syn, std::optional<Seq> floor, Instant now);
+  void passive_open(std::uint32_t listener, const Tuple& tuple, const wire::Segment& syn, std::optional<Seq> floor,
+                    Instant now);
   void retire_oldest_embryonic(Instant now);
   tcp::OpenParameters open_parameters(const Tuple& tuple, const tcp::Options& options, Instant now) const;
   std::optional<std::uint32_t> open(const Tuple& tuple, tcp::Connection&& connection, Instant now);
@@ -104,14 +105,14 @@ class Engine::Impl {
   std::map<std::uint32_t, ListenerState> listeners;
   std::map<Endpoint, std::uint32_t> listening;  // a handful; looked up once per SYN
   std::uint32_t next_listener = 1;
-  std::deque<Socket> embryonic;                 // oldest first; entries of connections that have moved on are skipped
+  std::deque<Socket> embryonic;  // oldest first; entries of connections that have moved on are skipped
   std::uint32_t embryonic_count = 0;
   std::unordered_map<std::uint32_t, Instant> connect_limits;  // by slot, while SYN-SENT or SYN-RECEIVED
   std::unordered_map<std::uint64_t, Remains> remains;
-  std::uint64_t ending_verdict = 0;             // of the command that is being obeyed
-  std::optional<Error> ending_error;            // what its application is to be told, where the reason does not say it
+  std::uint64_t ending_verdict = 0;   // of the command that is being obeyed
+  std::optional<Error> ending_error;  // what its application is to be told, where the reason does not say it
 
-  std::deque<std::uint32_t> output;             // slots that may have something to send
+  std::deque<std::uint32_t> output;  // slots that may have something to send
   std::deque<Reply> replies;
   std::deque<std::vector<std::uint8_t>> echo_replies;
   std::deque<Wake> wakes;

@@ -9,7 +9,8 @@ namespace adieu::stack {
 
 namespace {
 // What a super-segment can carry beside the largest headers.
-constexpr std::size_t kSuperPayload = limits::kPacketBytes - wire::kIpV6HeaderBytes - wire::kTcpHeaderBytes - wire::kTcpMaxOptionBytes;
+constexpr std::size_t kSuperPayload =
+    limits::kPacketBytes - wire::kIpV6HeaderBytes - wire::kTcpHeaderBytes - wire::kTcpMaxOptionBytes;
 }  // namespace
 
 std::optional<PacketOut> Engine::Impl::poll_packet(MutableBytes buffer, Instant now) {
@@ -44,7 +45,8 @@ std::optional<PacketOut> Engine::Impl::poll_packet(MutableBytes buffer, Instant 
   return std::nullopt;
 }
 
-PacketOut Engine::Impl::write_packet(const Tuple& tuple, const wire::Segment& segment, std::size_t mss, MutableBytes buffer) {
+PacketOut Engine::Impl::write_packet(const Tuple& tuple, const wire::Segment& segment, std::size_t mss,
+                                     MutableBytes buffer) {
   wire::Segment out = segment;
   out.source_port = tuple.local.port;
   out.destination_port = tuple.remote.port;
@@ -52,7 +54,8 @@ PacketOut Engine::Impl::write_packet(const Tuple& tuple, const wire::Segment& se
   ip.source = tuple.local.address;
   ip.destination = tuple.remote.address;
   const std::size_t ip_bytes = wire::ip_header_bytes(ip.source.family());
-  const std::size_t tcp_bytes = wire::write_tcp(out, ip.source, ip.destination, settings.checksum_offload, buffer.subspan(ip_bytes));
+  const std::size_t tcp_bytes =
+      wire::write_tcp(out, ip.source, ip.destination, settings.checksum_offload, buffer.subspan(ip_bytes));
   wire::write_ip(ip, tcp_bytes, buffer);
 
   PacketOut packet;

@@ -24,7 +24,8 @@ tcp::OpenParameters Engine::Impl::open_parameters(const Tuple& tuple, const tcp:
   const Family family = tuple.local.address.family();
   tcp::OpenParameters parameters;
   parameters.iss = initial_sequence(settings.isn_key, tuple.local, tuple.remote, now);
-  parameters.local_mss = static_cast<std::uint16_t>(settings.mtu - wire::ip_header_bytes(family) - wire::kTcpHeaderBytes);
+  parameters.local_mss =
+      static_cast<std::uint16_t>(settings.mtu - wire::ip_header_bytes(family) - wire::kTcpHeaderBytes);
   parameters.default_mss = family == Family::V4 ? 536 : 1220;
   parameters.timestamp_offset = timestamp_offset(settings.isn_key, tuple.local.address, tuple.remote.address);
   parameters.options = options;

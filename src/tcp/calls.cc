@@ -1,7 +1,8 @@
 // What an application asks, and how connections begin and end.
 //
 // What lives here: OPEN, SEND, RECEIVE, CLOSE and ABORT of RFC 9293 section 3.10 in the shapes of the socket interface,
-// where CLOSE is two things: shutdown_send() (the RFC's CLOSE) and close() (the application lets go of both directions).
+// where CLOSE is two things: shutdown_send() (the RFC's CLOSE) and close() (the application lets go of both
+// directions).
 #include <algorithm>
 #include <bit>
 
@@ -34,8 +35,8 @@ Connection::Connection(const OpenParameters& parameters, const Environment& env)
 
 Connection::Connection(const OpenParameters& parameters, const wire::Segment& syn, const Environment& env)
     : Connection(parameters, env) {
-  // RFC 9293 section 3.10.7.2, third step: "RCV.NXT is set to SEG.SEQ+1, IRS is set to SEG.SEQ, and any other control or
-  // text should be queued for processing later" (it is not: the peer sends it again).
+  // RFC 9293 section 3.10.7.2, third step: "RCV.NXT is set to SEG.SEQ+1, IRS is set to SEG.SEQ, and any other control
+  // or text should be queued for processing later" (it is not: the peer sends it again).
   flags_.passive = true;
   rcv_nxt_ = syn.seq + 1;
   rcv_advertised_ = rcv_nxt_ + std::min<std::uint32_t>(options_.receive_buffer, 65535);
@@ -83,7 +84,8 @@ void Connection::set_buffers(std::uint32_t send, std::uint32_t receive) {
   options_.send_buffer = std::clamp(send, 1024U, 1U << 30);
   // The scale is agreed in the handshake: a larger buffer than it can tell would be memory for nothing, a smaller one
   // than two of its units could never be told.
-  options_.receive_buffer = std::clamp(receive, std::max(1024U, 2U << receive_scale_), std::uint32_t{65535} << receive_scale_);
+  options_.receive_buffer =
+      std::clamp(receive, std::max(1024U, 2U << receive_scale_), std::uint32_t{65535} << receive_scale_);
 }
 
 bool Connection::is_peer_window_closed() const {
@@ -267,7 +269,8 @@ void Connection::check_invariants() const {
   ADIEU_ASSERT(rcv_nxt_ <= rcv_advertised_ || flags_.peer_fin || state_ == State::SynSent);
   ADIEU_ASSERT((state_ == State::TimeWait) == (time_wait_until_ != Instant::never()));
   ADIEU_ASSERT(state_ == State::Closed || flags_.peer_fin == is_receiving_closed(state_));
-  ADIEU_ASSERT(state_ == State::Closed || state_ == State::SynReceived || flags_.fin_queued == is_sending_closed(state_));
+  ADIEU_ASSERT(state_ == State::Closed || state_ == State::SynReceived ||
+               flags_.fin_queued == is_sending_closed(state_));
   if (is_fin_acked()) ADIEU_ASSERT(!has_outstanding() && unsent() == 0);
   if (state_ == State::Closed || !transfer_) {
     if (state_ != State::Closed) ADIEU_ASSERT(!has_outstanding() && !is_syn_unacked());

@@ -38,8 +38,8 @@ bool NewReno::acknowledged(std::uint32_t acked, Seq snd_una, std::uint32_t fligh
     cwnd_ += acked;
   } else {
     // RFC 5681 equation (3), by octets: one SMSS per window.
-    cwnd_ += std::max<std::uint32_t>(
-        1, static_cast<std::uint32_t>(std::uint64_t{smss_} * std::min(acked, cwnd_) / cwnd_));
+    cwnd_ +=
+        std::max<std::uint32_t>(1, static_cast<std::uint32_t>(std::uint64_t{smss_} * std::min(acked, cwnd_) / cwnd_));
   }
   cwnd_ = std::min(cwnd_, kMaxWindow);
   return false;

@@ -1,9 +1,8 @@
 // How much may be in flight: NewReno (RFC 5681, RFC 6582).
 //
-// What lives here: cwnd, ssthresh, the count of duplicate ACKs and the recovery point. What does not: the peer's window,
-// retransmission timers (transfer.h), which octets are sent (output.cc).
-// cwnd grows by the octets acknowledged (RFC 3465 with no limit on L): a peer that coalesces segments acknowledges
-// 64 KiB at once. See docs/departures.md.
+// What lives here: cwnd, ssthresh, the count of duplicate ACKs and the recovery point. What does not: the peer's
+// window, retransmission timers (transfer.h), which octets are sent (output.cc). cwnd grows by the octets acknowledged
+// (RFC 3465 with no limit on L): a peer that coalesces segments acknowledges 64 KiB at once. See docs/departures.md.
 #pragma once
 
 #include <cstdint>

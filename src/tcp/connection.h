@@ -39,35 +39,35 @@ struct Environment {
 
 // What moved since take_changes() was last called; a bit set.
 enum Change : std::uint8_t {
-  kHeard = 1U << 0,         // an acceptable segment
-  kProgressIn = 1U << 1,    // new octets or the FIN of the peer
-  kProgressOut = 1U << 2,   // SND.UNA moved
+  kHeard = 1U << 0,        // an acceptable segment
+  kProgressIn = 1U << 1,   // new octets or the FIN of the peer
+  kProgressOut = 1U << 2,  // SND.UNA moved
   kStateChanged = 1U << 3,
-  kReadable = 1U << 4,      // octets, end of stream or an error wait for the application
-  kWritable = 1U << 5,      // there is room in the send buffer again
+  kReadable = 1U << 4,  // octets, end of stream or an error wait for the application
+  kWritable = 1U << 5,  // there is room in the send buffer again
   kPassedR1 = 1U << 6,
 };
 
 // What the stack is to do with a segment after input().
 enum class Disposition : std::uint8_t {
   Done,
-  Reset,    // answer it with <SEQ=SEG.ACK><CTL=RST>, as if there were no connection (stack/no_connection.cc)
-  Reopen,   // TIME-WAIT may end for this SYN (RFC 6191): forget the connection and give the SYN to a listener
+  Reset,   // answer it with <SEQ=SEG.ACK><CTL=RST>, as if there were no connection (stack/no_connection.cc)
+  Reopen,  // TIME-WAIT may end for this SYN (RFC 6191): forget the connection and give the SYN to a listener
 };
 
 // Why a call could not do what was asked.
 enum class CallError : std::uint8_t {
-  WouldBlock,      // nothing to read, or no room to write: ask again when woken
-  SendingClosed,   // after shutdown_send() or close()
-  NotConnected,    // not yet, or the connection has ended without an error
-  Reset,           // the connection has been reset
-  Refused,         // the connection was refused
+  WouldBlock,     // nothing to read, or no room to write: ask again when woken
+  SendingClosed,  // after shutdown_send() or close()
+  NotConnected,   // not yet, or the connection has ended without an error
+  Reset,          // the connection has been reset
+  Refused,        // the connection was refused
 };
 
 struct OpenParameters {
-  Seq iss;                       // keyed, RFC 6528
-  std::uint16_t local_mss = 1460;    // what our MTU allows a segment's payload to be, without options
-  std::uint16_t default_mss = 536;   // of a peer that does not say: 536 over IPv4, 1220 over IPv6 (MUST-15)
+  Seq iss;                          // keyed, RFC 6528
+  std::uint16_t local_mss = 1460;   // what our MTU allows a segment's payload to be, without options
+  std::uint16_t default_mss = 536;  // of a peer that does not say: 536 over IPv4, 1220 over IPv6 (MUST-15)
   std::uint32_t timestamp_offset = 0;
   Options options;
 };
@@ -153,21 +153,21 @@ class Connection {
 
  private:
   struct Flags {
-    bool fin_queued : 1 = false;        // the application will send no more
-    bool peer_fin : 1 = false;          // the peer's FIN has been taken, in order
+    bool fin_queued : 1 = false;  // the application will send no more
+    bool peer_fin : 1 = false;    // the peer's FIN has been taken, in order
     bool receive_shut : 1 = false;
     bool end_of_stream_read : 1 = false;
-    bool closed : 1 = false;            // the application has let go: an orphan
-    bool passive : 1 = false;           // came from LISTEN
+    bool closed : 1 = false;   // the application has let go: an orphan
+    bool passive : 1 = false;  // came from LISTEN
     bool timestamps : 1 = false;
     bool sack : 1 = false;
-    bool scale_offered : 1 = false;     // the peer's SYN carried a window scale
+    bool scale_offered : 1 = false;  // the peer's SYN carried a window scale
     bool ack_now : 1 = false;
-    bool has_echo : 1 = false;          // echo_octet_ is the last data octet that the peer acknowledged
-    bool probe_echo : 1 = false;        // probes asked for and not yet sent
+    bool has_echo : 1 = false;    // echo_octet_ is the last data octet that the peer acknowledged
+    bool probe_echo : 1 = false;  // probes asked for and not yet sent
     bool probe_bare : 1 = false;
     bool passed_r1 : 1 = false;
-    bool reset_due : 1 = false;         // final_reset() has something to say
+    bool reset_due : 1 = false;  // final_reset() has something to say
     bool ts_recent_valid : 1 = false;
   };
 
@@ -243,18 +243,19 @@ class Connection {
   Seq snd_wl1_;
   Seq snd_wl2_;
   Seq rcv_nxt_;
-  Seq rcv_advertised_;   // the right edge of the window we last told the peer
-  Seq last_ack_sent_;    // RFC 7323 section 4.3
+  Seq rcv_advertised_;  // the right edge of the window we last told the peer
+  Seq last_ack_sent_;   // RFC 7323 section 4.3
   std::uint32_t snd_wnd_ = 0;
-  std::uint32_t max_snd_wnd_ = 0;   // RFC 5961 section 5: MAX.SND.WND
+  std::uint32_t max_snd_wnd_ = 0;  // RFC 5961 section 5: MAX.SND.WND
   std::uint32_t ts_recent_ = 0;
-  std::uint32_t ts_recent_at_s_ = 0;  // seconds; a value older than 24 days is no longer compared (RFC 7323 section 5.5)
+  std::uint32_t ts_recent_at_s_ =
+      0;  // seconds; a value older than 24 days is no longer compared (RFC 7323 section 5.5)
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t challenged_at_ms_ = 0;          // when we last answered what a stranger can send; 0: never
   std::uint32_t answered_duplicate_at_ms_ = 0;  // and what only the peer can easily send
   RttEstimate rtt_;
   Options options_;
-  std::uint16_t mss_ = 536;         // of the peer, and of the path; payload of a segment without options
+  std::uint16_t mss_ = 536;  // of the peer, and of the path; payload of a segment without options
   std::uint16_t local_mss_ = 1460;
   Flags flags_;
   State state_ = State::Closed;

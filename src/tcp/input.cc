@@ -19,8 +19,10 @@ Disposition Connection::input(const wire::Segment& segment, const Environment& e
     challenge(segment, env);  // "For all other cases": should nobody listen
     return Disposition::Reopen;
   }
-  // Simultaneous open, RFC 9293 figure 8, line 5: the peer's SYN,ACK repeats a SYN that we have; what is new is its ACK.
-  if (state_ == State::SynReceived && !flags_.passive && segment.syn && segment.ack_flag && segment.seq + 1 == rcv_nxt_) {
+  // Simultaneous open, RFC 9293 figure 8, line 5: the peer's SYN,ACK repeats a SYN that we have; what is new is its
+  // ACK.
+  if (state_ == State::SynReceived && !flags_.passive && segment.syn && segment.ack_flag &&
+      segment.seq + 1 == rcv_nxt_) {
     wire::Segment ack = segment;
     ack.syn = false;
     ack.seq += 1;
@@ -165,15 +167,15 @@ bool Connection::is_acceptable(const wire::Segment& segment) const {
 bool Connection::is_recent_duplicate(const wire::Segment& segment) const {
   if (!segment.ack_flag || segment.rst) return false;
   const std::int32_t window = 65535 << receive_scale_;
-  return segment.seq < rcv_nxt_ && rcv_nxt_ - segment.seq <= window &&
-         snd_una_ - max_snd_wnd_ <= segment.ack && segment.ack <= snd_nxt_;
+  return segment.seq < rcv_nxt_ && rcv_nxt_ - segment.seq <= window && snd_una_ - max_snd_wnd_ <= segment.ack &&
+         segment.ack <= snd_nxt_;
 }
 
 bool Connection::check_sequence(const wire::Segment& segment, const Environment& env) {
   if (is_acceptable(segment)) return true;
   // "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be made to accept valid ACKs,
-  // URGs, and RSTs." The text is not taken (process_text finds no window); the acknowledgment is. A peer that has probed
-  // our window may acknowledge from one octet beyond it.
+  // URGs, and RSTs." The text is not taken (process_text finds no window); the acknowledgment is. A peer that has
+  // probed our window may acknowledge from one octet beyond it.
   const std::int32_t beyond = segment.seq - rcv_nxt_;
   if (rcv_nxt_ == rcv_advertised_ && (beyond == 0 || beyond == 1) && !segment.syn) {
     if (segment.length() > 0) flags_.ack_now = true;
@@ -249,13 +251,10 @@ bool Connection::check_reset(const wire::Segment& segment, const Environment& en
     case State::FinWait2:
     case State::CloseWait:
     case State::Closing:
-    case State::LastAck:
-      end(EndReason::PeerReset, false);
-      break;
+    case State::LastAck: end(EndReason::PeerReset, false); break;
     case State::Closed:
     case State::Listen:
-    case State::SynSent:
-      ADIEU_ASSERT(false);
+    case State::SynSent: ADIEU_ASSERT(false);
   }
   return false;
 }
@@ -308,8 +307,8 @@ std::optional<Disposition> Connection::check_ack(const wire::Segment& segment, c
   return std::nullopt;
 }
 
-// RFC 7323 section 4.3 (2): "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied". After the
-// ACK field has been checked: a stranger who guesses the one window could else make PAWS refuse the true peer.
+// RFC 7323 section 4.3 (2): "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied". After
+// the ACK field has been checked: a stranger who guesses the one window could else make PAWS refuse the true peer.
 void Connection::remember_timestamp(const wire::Segment& segment, const Environment& env) {
   if (!segment.timestamps || segment.seq > last_ack_sent_) return;
   ts_recent_ = segment.timestamps->value;
@@ -326,7 +325,8 @@ void Connection::process_ack(const wire::Segment& segment, const Environment& en
   }
   // RFC 5681 section 2: a duplicate acknowledgment has outstanding data before it, no data, no SYN or FIN, the
   // acknowledgment number of the greatest before, and the same window.
-  const bool duplicate = segment.ack == snd_una_ && has_outstanding() && segment.payload.empty() && !segment.fin && !window_changed;
+  const bool duplicate =
+      segment.ack == snd_una_ && has_outstanding() && segment.payload.empty() && !segment.fin && !window_changed;
   if (duplicate && transfer_ && snd_wnd_ > 0) {
     if (transfer_->congestion.duplicate_ack(distance(snd_una_, snd_nxt_), snd_nxt_)) transfer_->retransmit_first = true;
   }
@@ -336,7 +336,8 @@ void Connection::process_ack(const wire::Segment& segment, const Environment& en
 void Connection::update_window(const wire::Segment& segment, const Environment& env) {
   // "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND".
   if (segment.ack < snd_una_) return;
-  // An acknowledgment that is new is no old segment, whatever its SEQ: one out of order may have raised SND.WL1 already.
+  // An acknowledgment that is new is no old segment, whatever its SEQ: one out of order may have raised SND.WL1
+  // already.
   const bool is_new = segment.ack > snd_una_;
   if (!is_new && !(snd_wl1_ < segment.seq || (snd_wl1_ == segment.seq && snd_wl2_ <= segment.ack))) return;
   const std::uint32_t before = snd_wnd_;
@@ -382,7 +383,8 @@ void Connection::acknowledged(Seq ack, const wire::Segment& segment, const Envir
   t.attempts = 0;
   t.oldest_unacked = has_outstanding() ? env.now : Instant::never();
   changes_ |= kProgressOut;
-  if (t.congestion.acknowledged(octets, snd_una_, distance(snd_una_, snd_nxt_), t.cwnd_limited)) t.retransmit_first = has_outstanding();
+  if (t.congestion.acknowledged(octets, snd_una_, distance(snd_una_, snd_nxt_), t.cwnd_limited))
+    t.retransmit_first = has_outstanding();
   if (fin_acked) fin_acknowledged(env);
   // RFC 6298 (5.3): "When an ACK is received that acknowledges new data, restart the retransmission timer".
   if (state_ != State::Closed) arm_timers(env, true);
@@ -410,8 +412,7 @@ void Connection::fin_acknowledged(const Environment& env) {
     case State::Established:
     case State::FinWait2:
     case State::CloseWait:
-    case State::TimeWait:
-      ADIEU_ASSERT(false);
+    case State::TimeWait: ADIEU_ASSERT(false);
   }
 }
 
@@ -500,25 +501,20 @@ void Connection::take_fin(const Environment& env) {
   }
   switch (state_) {
     case State::SynReceived:
-    case State::Established:
-      enter(State::CloseWait);
-      break;
+    case State::Established: enter(State::CloseWait); break;
     case State::FinWait1:
       // "If our FIN has been ACKed (perhaps in this segment), then enter TIME-WAIT ...; otherwise, enter the CLOSING
       // state." Had it been, step five would have left FIN-WAIT-1.
       enter(State::Closing);
       break;
-    case State::FinWait2:
-      enter_time_wait(env);
-      break;
+    case State::FinWait2: enter_time_wait(env); break;
     case State::Closed:
     case State::Listen:
     case State::SynSent:
     case State::CloseWait:
     case State::Closing:
     case State::LastAck:
-    case State::TimeWait:
-      ADIEU_ASSERT(false);
+    case State::TimeWait: ADIEU_ASSERT(false);
   }
 }
 

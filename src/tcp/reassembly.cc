@@ -25,7 +25,8 @@ bool Reassembly::insert(Seq left, Seq right) {
                        ranges_.begin() + static_cast<std::ptrdiff_t>(count_ + 1));
     ++count_;
   } else {
-    std::move(ranges_.begin() + static_cast<std::ptrdiff_t>(last), ranges_.begin() + static_cast<std::ptrdiff_t>(count_),
+    std::move(ranges_.begin() + static_cast<std::ptrdiff_t>(last),
+              ranges_.begin() + static_cast<std::ptrdiff_t>(count_),
               ranges_.begin() + static_cast<std::ptrdiff_t>(first + 1));
     count_ -= last - first - 1;
   }
@@ -39,8 +40,8 @@ Seq Reassembly::advance(Seq rcv_nxt) {
     rcv_nxt = later(rcv_nxt, ranges_[passed].right);
     ++passed;
   }
-  std::move(ranges_.begin() + static_cast<std::ptrdiff_t>(passed), ranges_.begin() + static_cast<std::ptrdiff_t>(count_),
-            ranges_.begin());
+  std::move(ranges_.begin() + static_cast<std::ptrdiff_t>(passed),
+            ranges_.begin() + static_cast<std::ptrdiff_t>(count_), ranges_.begin());
   count_ -= passed;
   return rcv_nxt;
 }

@@ -18,8 +18,8 @@ struct Settings {
   Duration persist_max = seconds(60);       // between zero-window probes
   Duration time_wait = seconds(60);         // RFC 9293 section 3.4.2 takes MSL as 2 minutes; see docs/departures.md
   Duration challenge_interval = milliseconds(500);  // RFC 5961 section 7: per connection, for segments without data
-  unsigned syn_ack_retries = 5;             // SYN,ACKs sent again for a handshake that a peer began, and no more
-  unsigned r1 = 3;                          // retransmissions; RFC 9293 section 3.8.3: at least 3 (SHLD-10)
+  unsigned syn_ack_retries = 5;  // SYN,ACKs sent again for a handshake that a peer began, and no more
+  unsigned r1 = 3;               // retransmissions; RFC 9293 section 3.8.3: at least 3 (SHLD-10)
 };
 
 // What an application may set about one connection.

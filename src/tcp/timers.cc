@@ -45,8 +45,8 @@ void Connection::expire(const Environment& env) {
   }
   if (deadline(Timer::Retransmit) <= env.now) retransmission_timeout(env);
   if (deadline(Timer::Persist) <= env.now) persist(env);
-  // RFC 9293 section 3.10.8, time-wait timeout: "If the time-wait timeout expires on a connection, delete the TCB, enter
-  // the CLOSED state, and return."
+  // RFC 9293 section 3.10.8, time-wait timeout: "If the time-wait timeout expires on a connection, delete the TCB,
+  // enter the CLOSED state, and return."
   if (deadline(Timer::TimeWait) <= env.now) end(EndReason::BothClosed, false);
 }
 

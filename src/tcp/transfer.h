@@ -35,12 +35,12 @@ struct Transfer {
   std::optional<Seq> fin_at;  // the peer's FIN, when it came before the octets in front of it
 
   NewReno congestion;
-  Seq send_next;                     // the next octet to transmit; SND.UNA again after a timeout, at most SND.NXT
-  bool retransmit_first = false;     // send the segment at SND.UNA again, once, whatever the window says
-  bool probe_window = false;         // send one octet although the window is closed
-  bool cwnd_limited = false;         // the congestion window, not the peer's or the application, held the last octet back
-  unsigned backoff = 0;              // retransmission timeouts in a row
-  std::uint32_t attempts = 0;        // transmissions of the oldest unacknowledged octet since the peer was last heard
+  Seq send_next;                  // the next octet to transmit; SND.UNA again after a timeout, at most SND.NXT
+  bool retransmit_first = false;  // send the segment at SND.UNA again, once, whatever the window says
+  bool probe_window = false;      // send one octet although the window is closed
+  bool cwnd_limited = false;      // the congestion window, not the peer's or the application, held the last octet back
+  unsigned backoff = 0;           // retransmission timeouts in a row
+  std::uint32_t attempts = 0;     // transmissions of the oldest unacknowledged octet since the peer was last heard
   // Since when the octet at SND.UNA waits for its acknowledgment as the oldest: the later of its first transmission and
   // the last move of SND.UNA.
   Instant oldest_unacked = Instant::never();

@@ -16,8 +16,8 @@ namespace adieu::wire {
 
 // What a message means for TCP; RFC 1122 section 4.2.3.9, RFC 5461 sections 2 and 4.
 enum class IcmpKind : std::uint8_t {
-  SoftError,  // network or host unreachable, time exceeded, parameter problem ...: never ends anything synchronized
-  HardError,  // protocol, port unreachable, administratively prohibited: may end a connect, nothing else
+  SoftError,     // network or host unreachable, time exceeded, parameter problem ...: never ends anything synchronized
+  HardError,     // protocol, port unreachable, administratively prohibited: may end a connect, nothing else
   PacketTooBig,  // fragmentation needed (RFC 1191), packet too big (RFC 8201)
 };
 
@@ -25,8 +25,8 @@ struct IcmpError {
   IcmpKind kind = IcmpKind::SoftError;
   std::uint8_t type = 0;
   std::uint8_t code = 0;
-  std::uint32_t mtu = 0;       // PacketTooBig; 0: the router did not say
-  Endpoint quoted_source;      // of the segment that WE sent
+  std::uint32_t mtu = 0;   // PacketTooBig; 0: the router did not say
+  Endpoint quoted_source;  // of the segment that WE sent
   Endpoint quoted_destination;
   Seq quoted_seq;
 };

@@ -21,16 +21,16 @@ inline constexpr std::size_t kIpV6HeaderBytes = 40;
 
 // Why bytes were not a packet, segment or message. Each is counted by the stack; none is answered.
 enum class Malformed : std::uint8_t {
-  Truncated,         // shorter than its header or than its header says
-  BadVersion,        // neither IPv4 nor IPv6
+  Truncated,   // shorter than its header or than its header says
+  BadVersion,  // neither IPv4 nor IPv6
   BadHeaderLength,
   BadChecksum,
   Fragment,
-  BadSource,         // multicast, broadcast, unspecified, or ::ffff:0:0/96 in an IPv6 header
+  BadSource,  // multicast, broadcast, unspecified, or ::ffff:0:0/96 in an IPv6 header
   BadDestination,
-  UnsupportedHeader, // an IPv6 extension header with which nothing can be done (RFC 8200 section 4.7 allows to drop)
-  BadOption,         // a TCP option whose length cannot be
-  NotForUs,          // an ICMP message that quotes something other than TCP, or a type we do not use
+  UnsupportedHeader,  // an IPv6 extension header with which nothing can be done (RFC 8200 section 4.7 allows to drop)
+  BadOption,          // a TCP option whose length cannot be
+  NotForUs,           // an ICMP message that quotes something other than TCP, or a type we do not use
 };
 inline constexpr unsigned kMalformedReasons = 10;
 std::string_view name(Malformed reason);
@@ -38,10 +38,10 @@ std::string_view name(Malformed reason);
 struct IpPacket {
   Address source;
   Address destination;
-  std::uint8_t protocol = 0;   // after IPv6 extension headers
-  std::uint8_t ecn = 0;        // the two ECN bits
+  std::uint8_t protocol = 0;  // after IPv6 extension headers
+  std::uint8_t ecn = 0;       // the two ECN bits
   std::uint8_t hop_limit = 0;
-  Bytes payload;               // points into the packet; without link-layer padding
+  Bytes payload;  // points into the packet; without link-layer padding
 };
 
 // IPv4 options are skipped; hop-by-hop and destination options of IPv6 as well.

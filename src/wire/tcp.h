@@ -37,25 +37,25 @@ struct Segment {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   Seq seq;
-  Seq ack;                    // meaningful only if ack_flag
+  Seq ack;  // meaningful only if ack_flag
   bool syn = false;
   bool ack_flag = false;
   bool fin = false;
   bool rst = false;
   bool psh = false;
-  bool urg = false;           // the urgent pointer itself is not used: data is delivered in line (RFC 6093)
+  bool urg = false;  // the urgent pointer itself is not used: data is delivered in line (RFC 6093)
   bool ece = false;
   bool cwr = false;
-  std::uint16_t window = 0;   // as on the wire, unscaled
+  std::uint16_t window = 0;  // as on the wire, unscaled
 
   std::optional<std::uint16_t> mss;
-  std::optional<std::uint8_t> window_scale;   // as on the wire; above 14 means 14 (RFC 7323 section 2.3)
+  std::optional<std::uint8_t> window_scale;  // as on the wire; above 14 means 14 (RFC 7323 section 2.3)
   bool sack_permitted = false;
   std::optional<Timestamps> timestamps;
   std::array<SackBlock, kMaxSackBlocks> sack_blocks{};
   std::uint8_t sack_count = 0;
 
-  Bytes payload;              // points into the packet, or into the sender's buffer
+  Bytes payload;  // points into the packet, or into the sender's buffer
 
   // SEG.LEN of RFC 9293 section 3.3.1: SYN and FIN count one each.
   std::uint32_t length() const {

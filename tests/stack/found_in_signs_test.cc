@@ -108,9 +108,10 @@ TEST(LastWord, IsNotLostBehindAFlood) {
   EXPECT_GT(scene.host.engine.counters().replies_dropped, 0U);
   EXPECT_TRUE(scene.host.engine.abort(socket, scene.now));
   scene.pump();
-  EXPECT_EQ(std::ranges::count_if(scene.heard, [&](const Heard& h) {
-              return h.segment.rst && h.segment.destination_port == scene.there.port;
-            }), 1);
+  EXPECT_EQ(
+      std::ranges::count_if(
+          scene.heard, [&](const Heard& h) { return h.segment.rst && h.segment.destination_port == scene.there.port; }),
+      1);
 }
 
 // One segment that overlaps RCV.NXT by luck, with any ACK and a timestamp far ahead, made PAWS refuse the true peer.

@@ -178,8 +178,8 @@ class World {
   Scene scene_;
   Orders orders_;
   Socket socket_;
-  Seq iss_;  // of the first octet of our stream
-  Seq irs_;  // and of the peer's
+  Seq iss_;   // of the first octet of our stream
+  Seq irs_;   // and of the peer's
   Seq edge_;  // the furthest that the peer ever let us send
   Seq our_edge_;
   Seq expected_ = scene_.snd_nxt;  // what we have acknowledged
