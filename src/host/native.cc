@@ -119,6 +119,10 @@ void NativeSocket::Core::end(Duration linger) {
     ::usleep(5000);
     lock.lock();
   }
+  if (running_) {
+    loop_->engine().abort_all(loop_->start_call());  // an orphan dies with this process: its peer is told
+    after_call();
+  }
   lock.unlock();
   ring(stop_.get());
   if (thread_.joinable()) thread_.join();

@@ -83,16 +83,6 @@ bool Services::run(Instant now) {
   return !ready_.empty();
 }
 
-void Services::abort_all(Instant now) {
-  for (const Door& door : doors_) engine_.close_listener(door.listener, now);
-  for (const auto& [slot, session] : sessions_) {
-    [[maybe_unused]] const auto aborted = engine_.abort(session.socket, now);
-  }
-  doors_.clear();
-  sessions_.clear();
-  ready_.clear();
-}
-
 void Services::accept_all(const Door& door, Instant now) {
   while (const auto socket = engine_.accept(door.listener, now)) {
     Session session;

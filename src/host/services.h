@@ -26,8 +26,6 @@ class Services {
   Result<void> listen();
   // Does what can be done now, a bounded share for each connection; true: more can be done without waiting.
   bool run(Instant now);
-  // The engine is about to end: everybody is told so by a reset.
-  void abort_all(Instant now);
   std::size_t connections() const { return sessions_.size(); }
 
  private:

@@ -225,6 +225,15 @@ std::expected<void, Error> Engine::abort(Socket socket, Instant now) {
   return {};
 }
 
+void Engine::abort_all(Instant now) {
+  for (std::uint32_t slot = 0; slot < impl_->cells.end(); ++slot) {
+    Cell* cell = impl_->cells.find(slot);
+    if (cell == nullptr) continue;
+    cell->connection.abort(EndReason::Aborted, false, impl_->env(now));
+    impl_->settle(slot, now);
+  }
+}
+
 std::expected<void, Error> Engine::set_no_delay(Socket socket, bool on, Instant now) {
   tcp::Connection* connection = impl_->find(socket);
   if (connection == nullptr) return std::unexpected(Error::BadSocket);

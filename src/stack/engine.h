@@ -167,6 +167,8 @@ class Engine {
   std::expected<void, Error> shutdown(Socket socket, Shut how, Instant now);
   std::expected<void, Error> close(Socket socket, Instant now);
   std::expected<void, Error> abort(Socket socket, Instant now);
+  // The engine is about to end: every connection does, as its application's abort, and its peer is told by a reset.
+  void abort_all(Instant now);
   std::expected<void, Error> set_no_delay(Socket socket, bool on, Instant now);
   std::expected<void, Error> set_buffers(Socket socket, std::uint32_t send, std::uint32_t receive);
 

@@ -101,5 +101,17 @@ TEST(Conversation, IsHeardByAPeerWhoseWindowItIsProbing) {
   EXPECT_GT(pair.b.record(server).heard, heard);
 }
 
+TEST(Engine, TellsEveryPeerWhenItIsAboutToEnd) {
+  Pair pair;
+  const auto [client, server] = pair.connected();
+  ASSERT_TRUE(pair.a.engine.shutdown(client, Shut::Send, pair.now));
+  pair.run(100_ms);
+  ASSERT_TRUE(pair.a.engine.close(client, pair.now));  // an orphan in FIN-WAIT-2: nobody else could tell its peer
+  pair.a.engine.abort_all(pair.now);
+  EXPECT_EQ(pair.a.engine.live_connections(), 0U);
+  pair.run(100_ms);
+  EXPECT_EQ(pair.b.record(server).reason, EndReason::PeerReset);
+}
+
 }  // namespace
 }  // namespace adieu::stack

@@ -95,7 +95,7 @@ class World {
     s.ack_flag = !rng_.chance(0.03);
     if (rng_.chance(0.25)) s.ack = s.ack - std::min(distance(iss_, s.ack), some(5000));
     if (rng_.chance(0.05)) s.ack += some(3);
-    s.window = static_cast<std::uint16_t>(rng_.chance(0.25) ? 0 : rng_.chance(0.2) ? some(50) : some(65536));
+    s.window = static_cast<std::uint16_t>(rng_.chance(0.25) ? 0 : rng_.chance(0.3) ? some(2000) : some(65536));
     s.fin = rng_.chance(0.01);
     s.rst = rng_.chance(0.003) && s.seq != expected_;
     s.syn = rng_.chance(0.01);
