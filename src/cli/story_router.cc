@@ -42,7 +42,7 @@ std::vector<std::string> entries(Scene& scene, const lab::Net& router, std::stri
   std::vector<std::string> found;
   std::istringstream lines(scene.world().run(router, {"cat", "/proc/net/nf_conntrack"}));
   for (std::string line; std::getline(lines, line);)
-    if (contains(line, fmt::format("dport={}", port))) found.push_back(line);
+    if (contains(line, fmt::format(" dport={} ", port))) found.push_back(line);
   return found;
 }
 
