@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 
 #include "cli/command.h"
 
@@ -9,7 +10,9 @@ int main(int argc, char** argv) {
   // Whoever reads our stderr may stop reading: no reason for an engine to die with a signal.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return adieu::cli::run_command_line(argc, argv);
+    const int status = adieu::cli::run_command_line(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw std::runtime_error("the output could not be written");
+    return status;
   } catch (const adieu::cli::Exit& exit) {
     return exit.status;
   } catch (const std::exception& error) {

@@ -35,6 +35,7 @@ constexpr Duration kRegistrationGrace = seconds(3);
 
 struct WatchedPlane {
   std::string name;
+  plane::PlaneKind kind = plane::PlaneKind::Engine;
   std::uint32_t process = 0;
   std::uint32_t index = 0;  // the attendant's
   std::uint64_t token = 0;
@@ -208,6 +209,7 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
 
   WatchedPlane plane;
   plane.name = text_of(received.message.name);
+  plane.kind = reader->kind();
   plane.process = received.message.process;
   plane.listed = true;
   plane.table = std::move(*table);
@@ -218,7 +220,7 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   const auto before = plane::ControlView(plane.control.bytes()).status();
   const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
   plane.index = attendant_.watch(*reader, writer, before, now);
-  ledger_.name_plane(plane.index, plane.name, received.message.incarnation, reader->kind());
+  ledger_.name_plane(plane.index, plane.name, received.message.incarnation, plane.kind);
   plane.token = next_token_++;
   poller_.add(plane.wake_control.get(), plane.token);
   return plane;
@@ -227,7 +229,12 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
 void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) {
   const auto found = planes_.find(incarnation);
   if (found == planes_.end()) return;
-  if (failed) log_warning(fmt::format("plane {} failed: what lived in it has ended with it", found->second.name));
+  if (failed) {
+    const bool kernel = found->second.kind == plane::PlaneKind::Kernel;
+    log_warning(fmt::format("plane {} failed: {}", found->second.name,
+                            kernel ? "the connections it watched live on, unseen until it is back"
+                                   : "what lived in it has ended with it"));
+  }
   attendant_.plane_failed(found->second.index, now);
   poller_.remove(found->second.wake_control.get());
   planes_.erase(found);

@@ -58,7 +58,7 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
-    case GroundKind::NotAskedUnable: return "it is not asked: its data plane cannot put a question to it";
+    case GroundKind::NotAskedUnable: return "it is not asked at this moment: its data plane has no question to put to it";
     case GroundKind::WindowClosed: return "the peer's window is closed";
     case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
@@ -68,6 +68,8 @@ std::string sentence(const control::Ground& ground) {
 
 std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now) {
   if (record.has_ended()) return std::string(name(record.reason));
+  if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr)
+    return "not known: its data plane has stopped reporting";
   if (kind == plane::PlaneKind::Kernel)
     if (std::string timer = kernel_timer(record); !timer.empty()) return timer;
   std::string text(name(verdict.ends));
@@ -79,6 +81,10 @@ std::string ending(const control::Verdict& verdict, const plane::Record& record,
 std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind) {
   std::vector<std::string> lines;
   if (record.has_ended()) return lines;
+  if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr) {
+    lines.push_back("see why its data plane has stopped: what stands here is as old as its last report");
+    return lines;
+  }
   const bool kernel = kind == plane::PlaneKind::Kernel;
   if (verdict.wanted == control::Wanted::AcceptQueue) lines.push_back("its application has to accept it");
   if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
