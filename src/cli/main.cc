@@ -11,7 +11,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     const int status = adieu::cli::run_command_line(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw std::runtime_error("the output could not be written");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      throw std::runtime_error("the output could not be written");
+    }
     return status;
   } catch (const adieu::cli::Exit& exit) {
     return exit.status;

@@ -58,7 +58,7 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
-    case GroundKind::NotAskedUnable: return "it is not asked at this moment: its data plane has no question to put to it";
+    case GroundKind::NotAskedUnable: return "it is not asked now: its data plane has no question for it";
     case GroundKind::WindowClosed: return "the peer's window is closed";
     case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
