@@ -1,6 +1,8 @@
 // Start, give up privileges, turn after turn.
 #include "host/engine_process.h"
 
+#include <malloc.h>
+
 #include <csignal>
 
 #include "host/engine_loop.h"
@@ -11,6 +13,9 @@ namespace adieu::host {
 
 Result<void> run_engine_process(const std::string& run_dir, const EngineOptions& options) {
   name_log("engine");
+  // Fixed, or glibc raises it with the first large ring that is freed, and keeps what transfers give back: 1.5 GB were
+  // held after 6,400 connections with 256 KiB each had ended.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   const Descriptor stop = signals({SIGTERM, SIGINT});
   const RunDir dir(run_dir);
   const auto lock = Lock::take(dir.lock("engine"));
