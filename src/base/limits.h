@@ -11,9 +11,6 @@ namespace adieu::limits {
 // The largest IP packet; also the largest super-segment that a device with segmentation offload carries.
 inline constexpr std::size_t kPacketBytes = 65535;
 
-// Slots of one connection table. 2^24 slots of 128 octets are 2 GiB of address space, touched only as used.
-inline constexpr std::uint32_t kTableSlots = 1U << 24;
-
 // Ended slots that keep their reason although nobody has read it.
 inline constexpr std::uint32_t kEndedQuarantine = 4096;
 

@@ -130,9 +130,8 @@ std::expected<Socket, Error> Engine::accept(Listener listener, Instant now) {
     cell->accepted = true;
     e.settle(socket.slot, now);
     e.wake(socket.slot);
-  } else if (Impl::Remains* left = e.find_remains(socket)) {
+  } else if (e.find_remains(socket) != nullptr) {
     // It has ended while it waited: its application may still read what arrived, and learns why.
-    left->wake_queued = true;
     e.wakes.push_back({socket, {}});
   }
   return socket;

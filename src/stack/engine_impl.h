@@ -39,7 +39,6 @@ class Engine::Impl {
     tcp::Connection connection;
     Tuple tuple;
     std::optional<Error> error;
-    bool wake_queued = false;
   };
   struct Quiet {
     Socket socket;
@@ -66,7 +65,7 @@ class Engine::Impl {
   std::optional<std::uint32_t> open(const Tuple& tuple, tcp::Connection&& connection, Instant now);
   // seam.cc
   void settle(std::uint32_t slot, Instant now);
-  void finish(std::uint32_t slot, plane::Record& record, Instant now);
+  void finish(std::uint32_t slot, const plane::Record& record);
   void fill(plane::Record& record, std::uint32_t slot, std::uint8_t changes, Instant now);
   void arm(std::uint32_t slot);
   void note_quiet(std::uint32_t slot, Instant now);

@@ -22,7 +22,7 @@ void Engine::Impl::settle(std::uint32_t slot, Instant now) {
   }
   if (connection.state() != State::SynSent && connection.state() != State::SynReceived) connect_limits.erase(slot);
   fill(record, slot, changes, now);
-  if (connection.state() == State::Closed) return finish(slot, record, now);
+  if (connection.state() == State::Closed) return finish(slot, record);
   table.publish(slot, record);
   if ((changes & tcp::kStateChanged) != 0) table.event(plane::EventKind::StateChanged, slot);
   if ((changes & tcp::kPassedR1) != 0) table.event(plane::EventKind::PassedR1, slot);
@@ -64,8 +64,7 @@ void Engine::Impl::fill(plane::Record& record, std::uint32_t slot, std::uint8_t 
   record.unsent = connection.unsent();
 }
 
-void Engine::Impl::finish(std::uint32_t slot, plane::Record& record, Instant now) {
-  (void)now;
+void Engine::Impl::finish(std::uint32_t slot, const plane::Record& record) {
   Cell& cell = cells[slot];
   const Socket socket = socket_of(slot);
   const Tuple tuple{record.local, record.remote};
@@ -81,7 +80,7 @@ void Engine::Impl::finish(std::uint32_t slot, plane::Record& record, Instant now
   const bool queued = !cell.accepted && listener != listeners.end() &&
                       std::ranges::find(listener->second.queue, socket) != listener->second.queue.end();
   if ((cell.accepted && !cell.connection.is_orphan()) || queued) {
-    Remains left{std::move(cell.connection), tuple, ending_error, cell.accepted};
+    Remains left{std::move(cell.connection), tuple, ending_error};
     if (!left.error) {
       switch (reason) {
         case EndReason::Refused: left.error = Error::Refused; break;
