@@ -122,8 +122,8 @@ void Host::start_control(Instant now) {
   control::Attendant::Settings settings;
   settings.sweep_period = plan_.sweep;
   settings.controller.gap_after = plan_.sweep * 3;
-  attendant_.emplace(plan_.rule, ledger_, now, settings);
-  attendant_->watch(*reader_, writer, before, now, kCommands);
+  attendant_.emplace(control::Policy(plan_.rule), ledger_, now, settings);
+  attendant_->watch({}, *reader_, writer, before, now, kCommands);
 }
 
 bool Host::is_idle() const { return engine_ == nullptr || (engine_->live_connections() == 0 && applications_.empty()); }

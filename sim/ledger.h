@@ -17,6 +17,7 @@ class MemoryLedger final : public control::Ledger {
   MemoryLedger(Scene& scene, unsigned host) : scene_(scene), host_(host) {}
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
+  bool noted(const control::Note&, Instant) override { return !is_full_; }
   bool receipt(std::uint32_t plane, const plane::Receipt& receipt) override;
   bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) override;
   bool commit() override { return !is_full_; }

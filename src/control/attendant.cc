@@ -13,15 +13,22 @@ namespace {
 constexpr std::uint32_t kBatch = 1024;
 // No ring of a plane is longer; what lies further back has been overwritten.
 constexpr std::uint64_t kLongestRing = std::uint64_t{1} << 20;
+// Requests of people that wait for their receipts.
+constexpr std::size_t kMostAsked = 1024;
 
 }  // namespace
 
-Attendant::Attendant(const Rule& rule, Ledger& ledger, Instant start, const Settings& settings)
-    : ledger_(ledger), settings_(settings), controller_(rule, start, settings.controller), sweep_at_(start) {}
+Attendant::Attendant(const Policy& policy, Ledger& ledger, Instant start, const Settings& settings)
+    : ledger_(ledger), settings_(settings), controller_(policy, start, settings.controller), sweep_at_(start) {}
 
-std::uint32_t Attendant::watch(const plane::TableReader& table, const plane::ControlWriter& writer,
-                               const std::optional<plane::ControlStatus>& before, Instant now, std::uint32_t commands) {
-  const std::uint32_t index = controller_.add_plane(table.abilities(), before, now);
+std::uint32_t Attendant::watch(const PlaneFacts& given, const plane::TableReader& table,
+                               const plane::ControlWriter& writer, const std::optional<plane::ControlStatus>& before,
+                               Instant now, std::uint32_t commands) {
+  PlaneFacts facts = given;
+  facts.abilities = table.abilities();
+  facts.kind = table.kind();
+  facts.time_wait = table.time_wait();
+  const std::uint32_t index = controller_.add_plane(facts, before, now);
   Watched fresh{.table = table, .writer = writer, .commands = commands, .ended = {}, .uncommitted_ends = {}};
   fresh.receipts_read = writer.receipts_taken();
   if (index == planes_.size())
@@ -49,7 +56,37 @@ void Attendant::attend(Instant now) {
   if (now < sweep_at_) return;
   for (std::uint32_t i = 0; i < planes_.size(); ++i)
     if (!planes_[i].failed) sweep(i, now);
+  controller_.end_of_round(now);
+  carry_out(now);
   sweep_at_ = now + settings_.sweep_period;
+}
+
+std::optional<Refusal> Attendant::request(std::uint32_t index, const plane::ConnectionId& id, const Request& request,
+                                          Instant now) {
+  if (index >= planes_.size() || planes_[index].failed) return Refusal::Ended;
+  if (asked_.size() >= kMostAsked) return Refusal::NoRoom;
+  const Watched& w = planes_[index];
+  plane::Record record;
+  const bool is_whole = w.table.read(id.slot, record) == plane::SlotReading::Whole;
+  if (!is_whole || record.generation != id.generation || w.table.incarnation() != id.incarnation) return Refusal::Ended;
+  controller_.attend(index, w.table.abilities(), w.table.heartbeat(), room(w), now);
+  const auto refused = controller_.request(index, id, record, request, now);
+  carry_out(now);
+  return refused;
+}
+
+std::optional<Attendant::Answer> Attendant::poll_answer() {
+  if (answers_.empty()) return std::nullopt;
+  const Answer first = answers_.front();
+  answers_.pop_front();
+  return first;
+}
+
+void Attendant::answer(std::uint64_t verdict, std::optional<plane::Outcome> outcome, State state) {
+  const auto found = std::ranges::find(asked_, verdict, &Asked::verdict);
+  if (found == asked_.end()) return;
+  answers_.push_back({found->ticket, verdict, outcome, state});
+  asked_.erase(found);
 }
 
 Instant Attendant::next_deadline() const { return earlier(sweep_at_, controller_.next_deadline()); }
@@ -74,6 +111,7 @@ void Attendant::drain_receipts(std::uint32_t index, Instant now) {
     if (number > w.receipts_read) {
       ++(receipt ? counts_.receipts : counts_.receipts_lost);
       if (receipt) controller_.receipt(index, *receipt, now);
+      if (receipt) answer(receipt->verdict, receipt->outcome, receipt->state);
     }
     const bool recorded = receipt && receipt->verdict != kUnrecorded;
     if (recorded) kept = ledger_.receipt(index, *receipt) && kept;
@@ -147,13 +185,9 @@ void Attendant::sweep(std::uint32_t index, Instant now) {
   if (w.all_seen) w.writer.set_ended_seen(ended_before);
   ++counts_.sweeps;
 
-  const Rule& rule = controller_.rule();
   plane::ControlStatus status;
   status.swept_at = now;
-  status.probing = rule.probing;
-  status.interval = rule.interval;
-  status.probes_needed = rule.probes_needed;
-  status.proof_span = rule.proof_span;
+  status.policy = controller_.policy().fingerprint;
   std::ranges::copy(controller_.gaps(index), status.gaps.begin());
   w.writer.set_status(status);
 }
@@ -165,15 +199,19 @@ void Attendant::carry_out(Instant now) {
     ADIEU_ASSERT(number != 0U && number != kUnrecorded);
     batch.emplace_back(std::move(*decision), number);
   }
+  bool some_notes = false;
+  for (; const auto note = controller_.poll_note(); some_notes = true) ledger_.noted(*note, now);
   const bool some_ends = std::ranges::any_of(planes_, [](const Watched& w) { return !w.uncommitted_ends.empty(); });
-  if (batch.empty() && !some_ends) return;
+  if (batch.empty() && !some_ends && !some_notes) return;
   const bool committed = commit();
   for (const auto& [decision, number] : batch) publish(decision, committed ? number : std::nullopt, now);
 }
 
 void Attendant::publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now) {
-  if (recorded) ++counts_.verdicts;
+  if (recorded && !decision.is_routine) ++counts_.verdicts;
   if (!decision.command) return;
+  const std::uint64_t verdict = recorded.value_or(0);
+  if (decision.ticket != 0) asked_.push_back({decision.ticket, verdict, decision.plane});
   Watched& w = planes_[decision.plane];
   plane::Command command = *decision.command;
   command.verdict = recorded.value_or(kUnrecorded);
@@ -182,7 +220,8 @@ void Attendant::publish(const Decision& decision, std::optional<std::uint64_t> r
   if (!allowed || !w.writer.write(command, w.table.commands_taken())) {
     ++counts_.withheld;
     controller_.withheld(decision, now);
-    if (!recorded) return;
+    if (decision.ticket != 0) answer(verdict, std::nullopt, command.expected_state);
+    if (!recorded || decision.is_routine) return;
     plane::Receipt never_given{.command = 0,
                                .verdict = *recorded,
                                .id = command.id,
@@ -227,6 +266,11 @@ void Attendant::plane_failed(std::uint32_t index, Instant now) {
     if (w.uncommitted_ends.size() >= kBatch) commit();
   }
   controller_.plane_failed(index);
+  while (true) {
+    const auto left = std::ranges::find(asked_, index, &Asked::plane);
+    if (left == asked_.end()) break;
+    answer(left->verdict, std::nullopt, State::Closed);
+  }
   commit();
   w.failed = true;
   w.ended = {};

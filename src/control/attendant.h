@@ -4,8 +4,9 @@
 // the ledger before the ring, the control status, the ends. What does not: judgement (judge.h), choice (controller.h),
 // sleeping and mapping memory (host, sim).
 //
-// input: watch, attend, plane_failed.  deadline: next_deadline: when to call attend() again; earlier is harmless.
-// Events are hints: they make a slot be looked at before the next sweep, and losing all of them costs a sweep's time.
+// input: watch, attend, request, plane_failed, set_policy.  output: poll_answer.  deadline: next_deadline: when to call
+// attend() again; earlier is harmless. Events are hints: they make a slot be looked at before the next sweep, and
+// losing all of them costs a sweep's time.
 //
 // A ledger that cannot write (a full disk): no command that ends anything is published, since nobody could later say
 // why. Probes go on, marked kUnrecorded: they change nothing, and a connection whose path forgets it because our disk
@@ -14,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -21,7 +23,7 @@
 #include "base/time.h"
 #include "control/controller.h"
 #include "control/ledger.h"
-#include "control/rule.h"
+#include "control/policy.h"
 #include "plane/control_block.h"
 #include "plane/table.h"
 
@@ -45,22 +47,36 @@ class Attendant {
     std::uint64_t ends = 0;
     std::uint64_t ledger_failures = 0;  // commits
   };
+  // What became of a person's request.
+  struct Answer {
+    std::uint64_t ticket = 0;
+    std::uint64_t verdict = 0;              // 0: the ledger could not write it, and nothing was done
+    std::optional<plane::Outcome> outcome;  // nullopt: the plane never had it, or has failed
+    State state = State::Closed;            // after it
+  };
 
-  Attendant(const Rule& rule, Ledger& ledger, Instant start) : Attendant(rule, ledger, start, Settings{}) {}
-  Attendant(const Rule& rule, Ledger& ledger, Instant start, const Settings& settings);
+  Attendant(const Policy& policy, Ledger& ledger, Instant start) : Attendant(policy, ledger, start, Settings{}) {}
+  Attendant(const Policy& policy, Ledger& ledger, Instant start, const Settings& settings);
 
   // input
   // `before`: ControlView::status() of the block, read before `writer` took it over. `commands`: the ring of `writer`.
   // Returns the plane's index, by which the ledger hears of it.
-  std::uint32_t watch(const plane::TableReader& table, const plane::ControlWriter& writer,
+  // `facts`: abilities, kind and length of TIME-WAIT are taken from the table.
+  std::uint32_t watch(const PlaneFacts& facts, const plane::TableReader& table, const plane::ControlWriter& writer,
                       const std::optional<plane::ControlStatus>& before, Instant now,
                       std::uint32_t commands = limits::kCommandRing);
   void attend(Instant now);
+  // nullopt: it is on its way, and poll_answer() will tell.
+  std::optional<Refusal> request(std::uint32_t plane, const plane::ConnectionId& id, const Request& request,
+                                 Instant now);
+  void set_policy(const Policy& policy) { controller_.set_policy(policy); }
+  void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
   // The plane's process is dead: what lived in its table has ended with it. The table is read one last time.
   void plane_failed(std::uint32_t plane, Instant now);
 
   // output
   Instant next_deadline() const;
+  std::optional<Answer> poll_answer();
   const Counts& counts() const { return counts_; }
   const Controller& controller() const { return controller_; }
   std::size_t bytes() const;
@@ -87,6 +103,7 @@ class Attendant {
   // Ledger, then rings.
   void carry_out(Instant now);
   void publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now);
+  void answer(std::uint64_t verdict, std::optional<plane::Outcome> outcome, State state);
   bool commit();
   std::uint32_t room(const Watched& watched) const;
 
@@ -95,6 +112,13 @@ class Attendant {
   Controller controller_;
   std::vector<Watched> planes_;
   Instant sweep_at_;
+  struct Asked {
+    std::uint64_t ticket = 0;
+    std::uint64_t verdict = 0;
+    std::uint32_t plane = 0;
+  };
+  std::vector<Asked> asked_;  // requests whose receipt has not come
+  std::deque<Answer> answers_;
   Counts counts_;
 };
 

@@ -5,41 +5,31 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "control/jitter.h"
 
 namespace adieu::control {
-namespace {
+SubjectOf::SubjectOf(const PlaneFacts& p, const plane::Record& record, Instant now)
+    : process_{p.process, {p.comm.data()}},
+      subject_{.record = record,
+               .plane = p.plane_name(),
+               .kind = p.kind,
+               .processes = {&process_, p.process != 0 && p.kind == plane::PlaneKind::Engine ? 1U : 0U},
+               .processes_known = p.process != 0 && p.kind == plane::PlaneKind::Engine,
+               .standing = Standing::Unknown,
+               .now = now} {}
 
-// Sebastiano Vigna's splitmix64 finaliser (public domain).
-std::uint64_t mixed(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15U;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-  return x ^ (x >> 31);
-}
+Controller::Controller(Policy policy, Instant start, const Settings& settings)
+    : policy_(std::move(policy)), settings_(settings), wheel_(start), next_probe_(start) {}
 
-// Up to an eighth of `whole`, always the same for the same question to the same connection: thousands that fell silent
-// in one moment are not all asked in another, and a seed replays. It only ever adds, so that nothing comes sooner than
-// the rule says.
-Duration jitter(const plane::ConnectionId& id, std::uint32_t question, Duration whole) {
-  const auto range = static_cast<std::uint64_t>(whole.ns / 8);
-  if (range == 0) return {};
-  const std::uint64_t identity = (std::uint64_t{id.slot} << 32) | id.generation;
-  return nanoseconds(static_cast<std::int64_t>(mixed(mixed(id.incarnation ^ identity) + question) % range));
-}
-
-}  // namespace
-
-Controller::Controller(const Rule& rule, Instant start, const Settings& settings)
-    : rule_(rule), settings_(settings), wheel_(start) {
-  ADIEU_ASSERT(validate(rule).has_value());
-}
+// Which rule holds is found anew at each look; what is in flight goes on.
+void Controller::set_policy(Policy policy) { policy_ = std::move(policy); }
 
 // ---- planes ----
 
-std::uint32_t Controller::add_plane(plane::Abilities abilities, const std::optional<plane::ControlStatus>& before,
+std::uint32_t Controller::add_plane(const PlaneFacts& facts, const std::optional<plane::ControlStatus>& before,
                                     Instant now) {
   Plane fresh;
-  fresh.abilities = abilities;
+  fresh.facts = facts;
   fresh.attended_at = now;
   if (before && before->swept_at.is_known() && before->swept_at <= now) {
     for (const plane::Gap& gap : before->gaps)
@@ -70,7 +60,7 @@ void Controller::add_gap(Plane& plane, plane::Gap gap) {
 void Controller::attend(std::uint32_t index, plane::Abilities abilities, Instant heartbeat, std::uint32_t room,
                         Instant now) {
   Plane& p = planes_[index];
-  p.abilities = abilities;
+  p.facts.abilities = abilities;
   p.room = room;
   if (now - p.attended_at > settings_.gap_after) add_gap(p, {p.attended_at, now});
   p.attended_at = later(p.attended_at, now);
@@ -107,7 +97,7 @@ Controller::Entry* Controller::find(std::uint32_t index, const plane::Connection
   return entry.generation == id.generation ? &entry : nullptr;
 }
 
-Controller::Entry* Controller::enter(std::uint32_t index, const plane::ConnectionId& id) {
+Controller::Entry* Controller::enter(std::uint32_t index, const plane::ConnectionId& id, const Address& host) {
   Plane& p = planes_[index];
   if (entries_.size() >= settings_.most_attended) return nullptr;
   if (p.place.size() <= id.slot) p.place.resize(std::size_t{id.slot} + 1, kNone);
@@ -115,12 +105,15 @@ Controller::Entry* Controller::enter(std::uint32_t index, const plane::Connectio
   entries_[at].plane = index;
   entries_[at].slot = id.slot;
   entries_[at].generation = id.generation;
+  entries_[at].host = book_.attend(host);
   p.place[id.slot] = at;
   return &entries_[at];
 }
 
 void Controller::forget(Entry& entry) {
   if (entry.look != TimingWheel::kNone) wheel_.cancel(entry.look);
+  if (entry.is_doubted) book_.trust(entry.host);
+  book_.release(entry.host);
   std::uint32_t& place = planes_[entry.plane].place[entry.slot];
   entries_.erase(std::exchange(place, kNone));
 }
@@ -140,12 +133,39 @@ void Controller::look_at(Entry& entry, Instant at, Instant now) {
 
 // ---- observations ----
 
-// What needs no judgement in a sweep: it has ended or was heard lately, or nothing asks and nothing was asked.
+// What needs no judgement in a sweep: it has ended or was heard lately, or nothing asks and nothing was asked; and no
+// rule acts on those whom nobody doubts.
 bool Controller::is_quiet(const plane::Record& r, Instant now) const {
-  if (r.has_ended() || now - r.last_heard <= rule_.interval) return true;
+  if (r.has_ended()) return true;
+  if (policy_.acts_undoubted(r.state)) return false;
+  if (now - r.last_heard <= policy_.least_interval()) return true;
   const bool unasked = r.attempts == 0 && r.probes[0] == 0 && r.probes[1] == 0 && r.probes[2] == 0;
   return unasked && !r.oldest_unacked.is_known() && !r.peer_window_closed &&
-         (r.state == State::Established || r.state == State::TimeWait) && !contains(rule_.idle_states, r.state);
+         (r.state == State::Established || r.state == State::TimeWait) && !policy_.asks_idle(r.state);
+}
+
+Rule Controller::rule_for(Decision& d, const plane::Record& record, const HostFacts& host, Instant now) const {
+  const Plane& p = planes_[d.plane];
+  if (policy_.only_rule() == nullptr) d.rule = policy_.rule_for(SubjectOf(p.facts, record, now));
+  Rule rule = policy_.in_state(policy_.rule(d.rule), record.state, host.path_timer);
+  const double lost = std::min(host.lost, unanswered_share(rule.most_loss));
+  if (rule.probes_derived && lost > unanswered_share(rule.assumed_loss)) rule.probes_needed = probes_for(lost);
+  return rule;
+}
+
+Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record,
+                            const Entry* entry, Rule& rule, Instant now) const {
+  const Plane& p = planes_[index];
+  Decision d;
+  d.plane = index;
+  d.id = id;
+  d.before = entry == nullptr ? Standing::Unknown : entry->decided;
+  const HostFacts host = entry == nullptr ? HostFacts{} : book_.facts(entry->host);
+  rule = rule_for(d, record, host, now);
+  d.evidence = gather(record, {p.facts.abilities, p.gaps, p.stopped_since, p.facts.time_wait}, now);
+  d.evidence.host = host;
+  d.verdict = judge(d.evidence, rule, now);
+  return d;
 }
 
 void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record, Instant now) {
@@ -155,31 +175,40 @@ void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, con
   Entry* entry = find(index, id);
   if (entry == nullptr && id.slot < p.place.size() && p.place[id.slot] != kNone)
     forget(entries_[p.place[id.slot]]);  // of who had the slot before, and has ended
+  book_.heard(record.remote.address, record.last_heard);
+  if (record.holder == plane::Holder::Orphan) count_orphan(index, id, record, now);
   if (entry == nullptr && is_quiet(record, now)) return;
   if (entry != nullptr && entry->in_flight && now >= entry->expires) entry->in_flight.reset();
 
-  Decision decision;
-  decision.plane = index;
-  decision.id = id;
-  decision.before = entry == nullptr ? Standing::Unknown : entry->decided;
-  decision.evidence = gather(record, {p.abilities, p.gaps, p.stopped_since}, now);
-  decision.verdict = judge(decision.evidence, rule_, now);
+  Rule rule;
+  Decision decision = judged(index, id, record, entry, rule, now);
+  if (entry != nullptr) entry->spacing_ms = static_cast<std::uint32_t>(probe_spacing(rule).milliseconds());
   switch (decision.verdict.standing) {
     case Standing::Ended:
-      if (entry != nullptr) forget(*entry);
+      if (entry != nullptr) ended(*entry, decision);
       return;
     case Standing::Unknown: return;  // its plane has stopped or cannot tell; the next sweep looks again
     case Standing::Alive:
+      if (acts(decision, rule, now)) return climb(entry, std::move(decision), rule, now);
       if (entry != nullptr) settle(*entry, std::move(decision), now);
       return;
     case Standing::Silent:
     case Standing::Suspect:
-    case Standing::Gone: return climb(entry, std::move(decision), now);
+    case Standing::Gone: return climb(entry, std::move(decision), rule, now);
   }
+}
+
+// Its end is a fact for the ledger. What ended it may be the path, which has forgotten it.
+void Controller::ended(Entry& entry, const Decision& decision) {
+  if (decision.evidence.reason == EndReason::PeerReset && entry.asked > 0) note_lost_path(entry, decision.evidence);
+  forget(entry);
 }
 
 // Heard again. That is worth a line if it was doubted; an answered question alone is what happens all day.
 void Controller::settle(Entry& entry, Decision&& decision, Instant now) {
+  if (entry.asked > 0) book_.answered(entry.host, entry.asked - 1U);
+  entry.asked = 0;
+  note_doubt(entry, decision, now);
   const bool was_doubted = entry.decided == Standing::Suspect || entry.decided == Standing::Gone;
   if (was_doubted) decisions_.push_back(std::move(decision));
   entry.decided = Standing::Alive;
@@ -190,131 +219,92 @@ void Controller::settle(Entry& entry, Decision&& decision, Instant now) {
     forget(entry);
 }
 
-void Controller::climb(Entry* entry, Decision&& decision, Instant now) {
+void Controller::climb(Entry* entry, Decision&& decision, const Rule& rule, Instant now) {
   const Standing standing = decision.verdict.standing;
   const bool news = standing != decision.before && (standing == Standing::Suspect || standing == Standing::Gone);
-  if (entry == nullptr || !entry->in_flight) decision.command = command_for(decision, entry, now);
+  if (entry == nullptr || !entry->in_flight) decision.command = command_for(decision, entry, rule, now);
   if (decision.command && planes_[decision.plane].room == 0) {
     decision.command.reset();
     wants_room_ = true;
   }
   if (entry == nullptr && (news || decision.command)) {
-    entry = enter(decision.plane, decision.id);
+    entry = enter(decision.plane, decision.id, decision.evidence.remote.address);
     if (entry == nullptr) wants_room_ = true;
   }
   if (entry == nullptr) return;
+  entry->spacing_ms = static_cast<std::uint32_t>(probe_spacing(rule).milliseconds());
+  const bool asks = decision.command && !is_destructive(decision.command->kind);
+  if (asks && next_probe(entry, now) > now) {
+    decision.command.reset();  // others are asked first: the budget
+    entry->not_before = next_probe(entry, now) + jitter(decision.id, entry->asked, milliseconds(800));
+  }
   if (decision.command) {
     --planes_[decision.plane].room;
     entry->in_flight = decision.command->kind;
     entry->expires = decision.command->expires;
     entry->verdict = 0;
+    if (asks) spend_probe(*entry, now);
   }
-  const Instant next = entry->in_flight ? entry->expires : due(decision, entry);
+  if (decision.evidence.asked == 0) entry->silence = now - decision.evidence.heard_at;
+  entry->asked = static_cast<std::uint16_t>(std::min(decision.evidence.asked, 65535U));
+  const Instant next = entry->in_flight ? entry->expires : due(decision, entry, rule, now);
   // What is due and could not be asked for (there was no room) waits for the next sweep.
   look_at(*entry, earlier(next <= now ? Instant::never() : next, decision.verdict.next_look), now);
+  note_doubt(*entry, decision, now);
   entry->decided = standing;
+  decision.is_routine = !news && decision.command && asks;
   if (news || decision.command) decisions_.push_back(std::move(decision));
 }
 
-// ---- decisions ----
+// ---- hosts and paths ----
 
-Instant Controller::due(const Decision& d, const Entry* entry) const {
-  const Evidence& e = d.evidence;
-  const Instant not_before = entry == nullptr ? Instant::unknown() : entry->not_before;
-  const bool acts = d.verdict.standing == Standing::Gone && rule_.act && e.can_abort;
-  if (acts) return later(not_before, Instant{0});
-  if (!may_ask(e, rule_)) return Instant::never();
-  // Who is gone, and may not be ended, is asked on as seldom as one who is there: a sign of life would make it alive.
-  const Duration apart = d.verdict.standing == Standing::Gone ? rule_.interval : probe_spacing(rule_);
-  const Instant asked_at = e.asked > 0 ? e.last_ask : Instant::unknown();
-  const Instant at = asked_at.is_known() ? asked_at + apart + jitter(d.id, e.asked, apart)
-                                         : e.heard_at + rule_.interval + jitter(d.id, 0, rule_.interval);
-  return later(at, not_before);
-}
-
-std::optional<plane::Command> Controller::command_for(const Decision& d, const Entry* entry, Instant now) const {
-  if (now < due(d, entry)) return std::nullopt;
-  const Evidence& e = d.evidence;
-  plane::Command command;
-  command.id = d.id;
-  command.expected_state = e.state;
-  command.heard = e.heard;
-  command.expires = now + rule_.command_life;
-  if (d.verdict.standing == Standing::Gone && rule_.act && e.can_abort) {
-    command.kind = plane::CommandKind::Abort;
-    return command;
-  }
-  const auto form = choose_form(e, entry == nullptr ? FormSet{0} : entry->unable);
-  if (!form) return std::nullopt;
-  command.kind = plane::CommandKind::Probe;
-  command.form = *form;
-  return command;
-}
-
-// The one used least, so that forms take turns: one that the path or the peer's stack swallows proves nothing alone. A
-// form that the plane has refused comes after all others.
-std::optional<ProbeForm> Controller::choose_form(const Evidence& e, FormSet unable) const {
-  std::optional<ProbeForm> least;
-  for (const ProbeForm f : {ProbeForm::DataEcho, ProbeForm::Bare, ProbeForm::Pending}) {
-    if (!contains(e.possible, f)) continue;
-    const auto rank = [&](ProbeForm form) { return std::pair(contains(unable, form), e.asks_by(form)); };
-    if (!least || rank(f) < rank(*least)) least = f;
-  }
-  return least;
-}
-
-void Controller::published(const Decision& decision, std::uint64_t verdict) {
-  if (Entry* entry = find(decision.plane, decision.id)) entry->verdict = verdict;
-}
-
-void Controller::withheld(const Decision& decision, Instant now) {
-  Entry* entry = find(decision.plane, decision.id);
-  if (entry == nullptr) return;
-  entry->in_flight.reset();
-  entry->not_before = now + probe_spacing(rule_);
-  look_at(*entry, entry->not_before, now);
-}
-
-void Controller::receipt(std::uint32_t index, const plane::Receipt& receipt, Instant now) {
-  Entry* entry = find(index, receipt.id);
-  // Of an earlier control plane, or of a person's command: what it did stands in the record.
-  if (entry == nullptr || entry->in_flight != receipt.kind || entry->verdict != receipt.verdict) return;
-  entry->in_flight.reset();
-  if (receipt.outcome != plane::Outcome::Done) return refused(*entry, receipt, now);
-  // The plane's own instant, where it can be one: else each question would be late by the time its receipt took.
-  const bool sane = receipt.at <= now && now - receipt.at <= rule_.command_life;
-  const Instant done_at = sane ? receipt.at : now;
-  // Before an answer could be here there is nothing more to ask or to do; the spacing follows from the record.
-  entry->not_before = done_at + answer_time(rule_);
-  look_at(*entry, receipt.kind == plane::CommandKind::Probe ? entry->not_before : now, now);
-}
-
-void Controller::refused(Entry& entry, const plane::Receipt& receipt, Instant now) {
-  switch (receipt.outcome) {
-    case plane::Outcome::WrongIdentity:
-    case plane::Outcome::AlreadyEnded: return forget(entry);
-    case plane::Outcome::HeardSince: return look_at(entry, now, now);  // its record says so too
-    case plane::Outcome::Unable: {
-      // Another form may do; what was refused before is tried as seldom as a quiet connection is asked.
-      const bool again = receipt.kind != plane::CommandKind::Probe || contains(entry.unable, receipt.form);
-      entry.not_before = now + (again ? rule_.interval : probe_spacing(rule_));
-      if (receipt.kind == plane::CommandKind::Probe) entry.unable |= set_of(receipt.form);
-      break;
+void Controller::note_doubt(Entry& entry, const Decision& decision, Instant now) {
+  const Standing standing = decision.verdict.standing;
+  const bool is_doubted = standing == Standing::Suspect || standing == Standing::Gone;
+  if (is_doubted == entry.is_doubted) return;
+  entry.is_doubted = is_doubted;
+  Note note;
+  note.host = decision.evidence.remote.address;
+  if (!is_doubted) {
+    if (book_.tell_back(entry.host)) {
+      note.kind = NoteKind::HostBack;
+      notes_.push_back(note);
     }
-    case plane::Outcome::Done:
-    case plane::Outcome::WrongState:
-    case plane::Outcome::Expired:
-    case plane::Outcome::Void:
-    case plane::Outcome::TooSoon:
-    case plane::Outcome::Malformed: entry.not_before = now + kLeastSpacing; break;
+    return book_.trust(entry.host);
   }
-  look_at(entry, entry.not_before, now);
+  // The silence of all connections to one host is one fact: told with the second of them.
+  const bool heard_elsewhere = decision.verdict.grounds.find(GroundKind::HostHeard) != nullptr;
+  if (book_.doubt(entry.host) >= 2 && !heard_elsewhere && book_.tell_silent(entry.host)) {
+    note.number = book_.facts(entry.host).doubted;
+    note.span = now - decision.evidence.heard_at;
+    notes_.push_back(note);
+  }
+}
+
+// A reset in answer to a question proves that the path or the peer has forgotten; which of the two, nobody can tell
+// from here. A known timer that fits the silence is named, and never more than a hint.
+void Controller::note_lost_path(const Entry& entry, const Evidence& evidence) {
+  const Duration timer = policy_.fitting_timer(evidence.state, entry.silence);
+  if (timer == Duration::max()) return;
+  book_.forgot(entry.host, timer);
+  notes_.push_back({.kind = NoteKind::PathForgot,
+                    .host = evidence.remote.address,
+                    .number = 1,
+                    .span = timer,
+                    .silence = entry.silence});
 }
 
 std::optional<Decision> Controller::poll_decision() {
   if (decisions_.empty()) return std::nullopt;
   Decision first = std::move(decisions_.front());
   decisions_.pop_front();
+  return first;
+}
+
+std::optional<Note> Controller::poll_note() {
+  if (notes_.empty()) return std::nullopt;
+  const Note first = notes_.front();
+  notes_.pop_front();
   return first;
 }
 
@@ -327,7 +317,9 @@ std::optional<Look> Controller::poll_look(Instant now) {
 }
 
 std::size_t Controller::bytes() const {
-  std::size_t sum = sizeof(*this) + entries_.bytes() + wheel_.bytes() + decisions_.size() * sizeof(Decision);
+  std::size_t sum = sizeof(*this) + entries_.bytes() + wheel_.bytes() + book_.bytes() +
+                    decisions_.size() * sizeof(Decision) + notes_.size() * sizeof(Note) +
+                    candidates_.capacity() * sizeof(Candidate);
   for (const Plane& p : planes_) sum += sizeof(p) + p.gaps.capacity() * sizeof(plane::Gap) + p.place.capacity() * 4;
   return sum;
 }

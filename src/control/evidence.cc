@@ -76,6 +76,9 @@ Evidence gather(const plane::Record& r, const Attention& attention, Instant now)
   e.ended_by = r.ended_by;
   e.state_entered = r.state_entered;
   e.plane_stopped_since = attention.plane_stopped_since;
+  e.time_wait = attention.time_wait;
+  e.abilities = attention.abilities;
+  e.may_be_outside = !r.local.address.is_private() && !r.remote.address.is_private();
 
   e.heard_at = r.last_heard;
   e.heard = r.heard;

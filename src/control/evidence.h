@@ -26,6 +26,15 @@ struct Attention {
   plane::Abilities abilities = 0;
   std::span<const plane::Gap> gaps;  // time that nobody attended; may overlap, in any order
   Instant plane_stopped_since;       // unknown(): it runs
+  Duration time_wait;                // of the plane; 0: not known
+};
+
+// What is known of the peer's host from its other connections: its silence is one fact, however many there are.
+struct HostFacts {
+  std::uint32_t doubted = 0;  // connections to it that are suspect or gone now
+  Instant heard_at;           // last sign on any of its connections while one is doubted; unknown(): none
+  double lost = 0;            // share of questions and answers that got lost among those that it answered at last
+  Duration path_timer = Duration::max();  // of the middlebox that is believed to have forgotten a path to it
 };
 
 struct Evidence {
@@ -36,6 +45,7 @@ struct Evidence {
   std::uint64_t ended_by = 0;
   Instant state_entered;
   Instant plane_stopped_since;
+  Duration time_wait;
 
   // What was heard.
   Instant heard_at;
@@ -58,6 +68,7 @@ struct Evidence {
   bool pending = false;  // something is outstanding: it is its own question
   FormSet possible = 0;
   bool can_abort = false;  // the plane can, and checks for a sign of life at the very moment
+  plane::Abilities abilities = 0;
 
   // Who wants it.
   plane::Holder holder = plane::Holder::Unknown;
@@ -69,6 +80,11 @@ struct Evidence {
   bool peer_window_closed = false;
   bool passed_r1 = false;
   bool soft_error = false;
+
+  // Neither address is private: this end may be the one outside a NAT, whose question a router that has forgotten the
+  // connection answers with a reset (linux-tcp.md, D). The inside asks first.
+  bool may_be_outside = false;
+  HostFacts host;  // the controller's to fill in
 
   std::uint32_t asks_by(ProbeForm f) const { return asks[static_cast<unsigned>(f)]; }
 };

@@ -57,17 +57,104 @@ Ends ends_by_protocol(State state) {
   return Ends::Nothing;
 }
 
-Ends ends_of(const Evidence& e, const Rule& rule, Standing standing) {
+struct Doing {
+  Cause cause = Cause::None;
+  Act act = Act::Tell;
+  Instant at = Instant::never();
+};
+
+bool is_able(const Evidence& e, const Doing& doing) {
+  using plane::Ability;
+  // Who is called gone is ended only where a sign of life at the last moment would be seen.
+  if (doing.cause == Cause::Gone && !e.can_abort) return false;
+  switch (doing.act) {
+    case Act::Tell: return false;
+    case Act::Finish: return plane::has(e.abilities, Ability::Finish) && !is_sending_closed(e.state);
+    case Act::Reset: return plane::has(e.abilities, Ability::AbortReset);
+    case Act::Silent: return plane::has(e.abilities, Ability::AbortSilent);
+  }
+  return false;
+}
+
+// Since when nothing moves either way; unknown(): octets wait, or nobody can tell.
+Instant still_since(const Evidence& e) {
+  if (e.unsent != plane::kUnknownCount && e.unsent > 0 && e.state == State::CloseWait) return Instant::unknown();
+  return later(e.state_entered, later(e.progress_in, e.progress_out));
+}
+
+// What the rule does about a connection, by the first of these that is due; else the one that will be due first.
+Doing doing_of(const Evidence& e, const Rule& rule, Instant now, Standing standing, Wanted wanted) {
+  if (rule.exempt || standing == Standing::Ended || !is_synchronized(e.state) || e.state == State::TimeWait) return {};
+  if (e.plane_stopped_since.is_known()) return {};
+  Doing first;
+  const auto consider = [&](Cause cause, Act act, Instant at) {
+    const Doing doing{cause, act, at};
+    if (at == Instant::unknown() || !is_able(e, doing)) return;
+    if (first.act == Act::Tell || (first.at > now && at < first.at)) first = doing;
+  };
+  consider(Cause::Rule, rule.always, now);
+  if (standing == Standing::Gone) consider(Cause::Gone, rule.when_gone, now);
+  const Instant still = still_since(e);
+  if (wanted == Wanted::EndOfStreamReadNotClosed && e.state == State::CloseWait)
+    consider(Cause::Forgotten, rule.when_forgotten, still + rule.forgotten_after);
+  if (wanted == Wanted::Orphan) consider(Cause::Orphaned, rule.when_orphaned, still + rule.orphaned_after);
+  return first;
+}
+
+Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing& doing) {
+  const bool acts = rule.act && doing.act != Act::Tell;
   switch (standing) {
     case Standing::Ended: return Ends::AlreadyEnded;
     // A stopped plane does not even run the protocol.
-    case Standing::Unknown: return e.plane_stopped_since.is_known() ? Ends::Nothing : ends_by_protocol(e.state);
-    case Standing::Suspect: return Ends::PeerAnswersOrVerdictGone;
-    case Standing::Gone: return rule.act && e.can_abort ? Ends::CommandedAbort : Ends::Nothing;
+    case Standing::Unknown:
+      if (e.plane_stopped_since.is_known()) return Ends::Nothing;
+      break;
+    case Standing::Gone: return acts ? Ends::CommandedAbort : Ends::Nothing;
+    case Standing::Suspect:
     case Standing::Alive:
     case Standing::Silent: break;
   }
-  return ends_by_protocol(e.state);
+  if (acts) return Ends::Policy;
+  return standing == Standing::Suspect ? Ends::PeerAnswersOrVerdictGone : ends_by_protocol(e.state);
+}
+
+Instant ends_at(const Evidence& e, Ends ends, const Doing& doing, Instant now) {
+  switch (ends) {
+    case Ends::AlreadyEnded: return now;
+    case Ends::Policy:
+    case Ends::CommandedAbort: return later(doing.at, now);
+    case Ends::TimeWaitQuarantine:
+      return e.time_wait > Duration{} && e.state_entered.is_known() ? e.state_entered + e.time_wait
+                                                                    : Instant::unknown();
+    case Ends::ConnectAnswered:
+    case Ends::PeerAnswersOrVerdictGone: return Instant::unknown();
+    case Ends::PeerFin:
+    case Ends::ApplicationClose:
+    case Ends::EitherSideCloses:
+    case Ends::PeerAcknowledges:
+    case Ends::Nothing: break;
+  }
+  return Instant::never();
+}
+
+void cite_host(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
+  if (v.standing != Standing::Silent && v.standing != Standing::Suspect && v.standing != Standing::Gone) return;
+  const Instant heard = later(e.host.heard_at, e.heard_at);
+  if (e.host.heard_at > e.heard_at && now - e.host.heard_at <= rule.interval)
+    v.grounds.add(GroundKind::HostHeard, 0, now - e.host.heard_at);
+  else if (e.host.doubted > 1)
+    v.grounds.add(GroundKind::HostSilent, e.host.doubted, now - heard);
+  if (rule.probes_derived && rule.probes_needed > probes_needed(rule.assumed_loss))
+    v.grounds.add(GroundKind::LossMeasured, static_cast<std::uint64_t>(e.host.lost * 1000));
+  if (e.host.path_timer != Duration::max()) v.grounds.add(GroundKind::PathForgets, 0, e.host.path_timer);
+}
+
+void cite_policy(const Rule& rule, Instant now, Verdict& v) {
+  if (rule.exempt) return v.grounds.add(GroundKind::Exempt);
+  if (v.act == Act::Tell) return;
+  const auto cause = static_cast<std::uint64_t>(v.cause);
+  if (!rule.act) return v.grounds.add(GroundKind::DryRun, cause);
+  v.grounds.add(GroundKind::Acts, cause, later(Duration{}, v.acts_at - now));
 }
 
 // The earliest instant of a proof: N questions at the rule's spacing, each with time for an answer, over T.
@@ -178,10 +265,17 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   v.unanswered = e.asked - on_its_way(e, rule, now);
   v.standing = standing_of(e, rule, now, v.unanswered);
   v.wanted = wanted_of(e);
-  v.ends = ends_of(e, rule, v.standing);
+  const Doing doing = doing_of(e, rule, now, v.standing, v.wanted);
+  v.cause = doing.cause;
+  v.act = doing.act;
+  v.acts_at = doing.at;
+  v.ends = ends_of(e, rule, v.standing, doing);
+  v.ends_at = ends_at(e, v.ends, doing, now);
   v.next_look = next_look(e, rule, now, v.standing);
   cite_state(e, now, v.grounds);
+  cite_policy(rule, now, v);
   if (v.standing == Standing::Ended || v.standing == Standing::Unknown) return v;
+  cite_host(e, rule, now, v);
   if (e.state != State::TimeWait) {
     v.gone_earliest = v.standing == Standing::Gone ? now : earliest_proof(e, rule, now);
     cite_questions(e, rule, now, v);
@@ -224,8 +318,22 @@ std::string_view name(Ends ends) {
     case Ends::PeerAnswersOrVerdictGone: return "the peer's answer, or the verdict gone";
     case Ends::TimeWaitQuarantine: return "the end of TIME-WAIT";
     case Ends::CommandedAbort: return "a commanded abort";
+    case Ends::Policy: return "the rule";
     case Ends::ConnectAnswered: return "the handshake's answer, or the connect's own limit";
     case Ends::Nothing: return "nothing: never by itself";
+  }
+  return "?";
+}
+
+std::string_view name(Cause cause) {
+  switch (cause) {
+    case Cause::None: return "none";
+    case Cause::Gone: return "gone";
+    case Cause::Forgotten: return "forgotten";
+    case Cause::Orphaned: return "orphaned";
+    case Cause::Rule: return "rule";
+    case Cause::OverBudget: return "over budget";
+    case Cause::Person: return "asked for";
   }
   return "?";
 }

@@ -47,9 +47,22 @@ enum class Ends : std::uint8_t {
   PeerAnswersOrVerdictGone,  // the ladder is being climbed; Verdict::gone_earliest is where it can lead
   TimeWaitQuarantine,
   CommandedAbort,   // it is gone, and the rule acts
+  Policy,           // the rule acts in some time, whoever is there: Verdict::acts_at
   ConnectAnswered,  // not yet synchronized: the handshake, or the application's own limit
   Nothing,          // never, by itself: it is gone and nobody may act, or its plane is stopped
 };
+
+// Why the control plane does something to a connection.
+enum class Cause : std::uint8_t {
+  None,
+  Gone,        // the peer is not there
+  Forgotten,   // held, the end of stream read, nothing moving, and not closed
+  Orphaned,    // nobody holds it, and nothing moves
+  Rule,        // a rule acts on whatever it matches
+  OverBudget,  // orphans are more than their budget, and this one is first to go
+  Person,      // somebody asked for it
+};
+inline constexpr unsigned kCauses = 7;
 
 // One ground of a verdict; which of `number` and `span` it carries is said here.
 enum class GroundKind : std::uint8_t {
@@ -76,7 +89,28 @@ enum class GroundKind : std::uint8_t {
   WindowClosed,        // the peer accepts nothing at present; while it says so it is alive
   PassedR1,
   SoftError,
+  HostSilent,    // number: connections to the peer's host that are doubted; span: since any of them was heard
+  HostHeard,     // span: how long ago another connection to the peer's host was heard
+  LossMeasured,  // number: permille of questions to the peer's host that got lost, more than the rule assumes
+  PathForgets,   // span: the timer of a middlebox that fits what a path to the peer's host has forgotten before
+  Acts,          // number: Cause; span: in how long the rule acts
+  DryRun,        // number: Cause; the rule would act, and is told not to
+  Exempt,        // the rule exempts it from every act and budget
+  OverBudget,    // number: orphans, more than their budget; this one is first to go
+  Asked,         // number: the user who asked for it (a uid)
 };
+
+// Where a ground comes from, and what it is worth.
+enum class Source : std::uint8_t { Segments, Probes, Retransmissions, Icmp, Holder, Host, Path, Plane, Policy, Person };
+enum class Strength : std::uint8_t {
+  Proof,    // alone decides: an acceptable segment, an end
+  Counts,   // one of many that together prove
+  Hint,     // explains; never decides
+  Lacking,  // what is not known, or not done
+};
+Source source_of(GroundKind kind);
+Strength strength_of(GroundKind kind);
+
 struct Ground {
   GroundKind kind = GroundKind::Heard;
   std::uint64_t number = 0;
@@ -92,7 +126,7 @@ class Grounds {
   const Ground* find(GroundKind kind) const;
 
  private:
-  std::array<Ground, 16> items_{};
+  std::array<Ground, 20> items_{};
   std::uint8_t count_ = 0;
 };
 
@@ -100,6 +134,12 @@ struct Verdict {
   Standing standing = Standing::Unknown;
   Wanted wanted = Wanted::Unknown;
   Ends ends = Ends::Nothing;
+  // When `ends` comes about by time alone; never(): it does not; unknown(): it does, and nobody can say when.
+  Instant ends_at = Instant::never();
+  // What the rule does about it, why, and since when it has been due; never(): not as things stand.
+  Cause cause = Cause::None;
+  Act act = Act::Tell;
+  Instant acts_at = Instant::never();
   // The earliest instant at which it could be gone, were nothing heard from now on; never(): no proof can be reached.
   Instant gone_earliest = Instant::never();
   // When the verdict changes by time alone, no fact and no gap added; never(): it does not.
@@ -116,5 +156,8 @@ struct Verdict {
 std::string_view name(Standing standing);
 std::string_view name(Wanted wanted);
 std::string_view name(Ends ends);
+std::string_view name(Cause cause);
+std::string_view name(Source source);
+std::string_view name(Strength strength);
 
 }  // namespace adieu::control

@@ -28,8 +28,11 @@ class Ledger {
   virtual ~Ledger() = default;
 
   // A verdict, its evidence and the command that follows from it, if any. Returns its number, neither 0 nor
-  // kUnrecorded; nullopt: it cannot be kept.
+  // kUnrecorded; nullopt: it cannot be kept. Questions that change nothing (Decision::is_routine) may all rest on one
+  // row, and their receipts need not be kept: a hundred thousand connections ask four thousand times a second.
   virtual std::optional<std::uint64_t> verdict(const Decision& decision, Instant now) = 0;
+  // False: it cannot be kept.
+  virtual bool noted(const Note& note, Instant now) = 0;
   // False: it cannot be kept. Receipt::command is 0 for a command that was recorded and then never given to its plane.
   virtual bool receipt(std::uint32_t plane, const plane::Receipt& receipt) = 0;
   // A connection has ended; record.reason says why. False: it cannot be kept.

@@ -6,19 +6,11 @@
 
 namespace adieu::control {
 
-Rule rule_of(const plane::ControlStatus& status) {
-  Rule rule;
-  rule.probing = status.probing;
-  rule.interval = status.interval;
-  rule.probes_needed = status.probes_needed;
-  rule.proof_span = status.proof_span;
-  return validate(rule) ? rule : Rule{};
-}
-
-Onlook look_on(const plane::Record& record, plane::Abilities abilities, Instant heartbeat,
+Onlook look_on(const plane::Record& record, const PlaneFacts& plane, Instant heartbeat, const Policy& policy,
                const std::optional<plane::ControlStatus>& status, Instant now, const Controller::Settings& settings) {
   Onlook seen;
-  if (status) seen.rule = rule_of(*status);
+  if (policy.only_rule() == nullptr) seen.rule_number = policy.rule_for(SubjectOf(plane, record, now));
+  seen.rule = policy.in_state(policy.rule(seen.rule_number), record.state);
   std::array<plane::Gap, plane::kGaps + 1> gaps{};
   if (status) std::ranges::copy(status->gaps, gaps.begin());
   const Instant judged_at = status && status->swept_at <= now ? status->swept_at : Instant::unknown();
@@ -27,7 +19,8 @@ Onlook look_on(const plane::Record& record, plane::Abilities abilities, Instant 
     gaps.back() = {judged_at.is_known() ? judged_at : Instant{0}, now};
   }
   const bool stopped = heartbeat.is_known() && now - heartbeat > settings.plane_stopped_after;
-  seen.evidence = gather(record, {abilities, gaps, stopped ? heartbeat : Instant::unknown()}, now);
+  const Instant stopped_since = stopped ? heartbeat : Instant::unknown();
+  seen.evidence = gather(record, {plane.abilities, gaps, stopped_since, plane.time_wait}, now);
   seen.verdict = judge(seen.evidence, seen.rule, now);
   return seen;
 }

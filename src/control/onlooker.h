@@ -2,6 +2,8 @@
 // plane is stopped.
 //
 // What lives here: Onlook, look_on(). What does not: judgement, which is the same judge() that the control plane uses.
+// What a control plane has learned of hosts (loss, forgetful paths) is not in any table: an onlooker may take fewer
+// questions for a proof than control does, and says "gone" a little before control acts.
 #pragma once
 
 #include <optional>
@@ -10,18 +12,15 @@
 #include "control/controller.h"
 #include "control/evidence.h"
 #include "control/judge.h"
-#include "control/rule.h"
+#include "control/policy.h"
 #include "plane/control_block.h"
 #include "plane/record.h"
 
 namespace adieu::control {
 
-// What of the rule in force a control block tells; the rest as in the built-in rule. Values that validate() refuses
-// (the block is another process's memory) are replaced by the built-in ones.
-Rule rule_of(const plane::ControlStatus& status);
-
 struct Onlook {
-  Rule rule;
+  std::uint32_t rule_number = 0;
+  Rule rule;  // as it holds in this state
   Evidence evidence;
   Verdict verdict;
   // When control is late: "not judged since" this instant; unknown(): it has never been. nullopt: control attends.
@@ -30,7 +29,7 @@ struct Onlook {
 
 // `status`: of the plane's control block, if there ever was a control plane. Time since its last sweep is no evidence,
 // so that an onlooker never calls gone whom no control plane could have called so.
-Onlook look_on(const plane::Record& record, plane::Abilities abilities, Instant heartbeat,
+Onlook look_on(const plane::Record& record, const PlaneFacts& plane, Instant heartbeat, const Policy& policy,
                const std::optional<plane::ControlStatus>& status, Instant now,
                const Controller::Settings& settings = {});
 

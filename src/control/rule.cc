@@ -24,6 +24,11 @@ std::string_view message(RuleError error) {
     case RuleError::CommandLifeOutOfRange:
       return "the life of a command is not between 100 ms and 60 s: give a time in which a plane surely looks, such as "
              "2 s";
+    case RuleError::MostLossOutOfRange:
+      return "the most loss that is believed is not between 0 and 0.9: give the share of packets lost each way, such "
+             "as 0.5";
+    case RuleError::TooSoonToForget:
+      return "forgotten or orphaned after less than 1 s: an application needs a moment to close; give 1 s or more";
   }
   return "?";
 }
@@ -38,7 +43,20 @@ std::expected<void, RuleError> validate(const Rule& rule) {
   if ((rule.idle_states & ~kIdleStatesAllowed) != 0) return std::unexpected(RuleError::StateNotAskable);
   if (rule.command_life < milliseconds(100) || rule.command_life > seconds(60))
     return std::unexpected(RuleError::CommandLifeOutOfRange);
+  if (!(rule.most_loss >= 0 && rule.most_loss <= 0.9)) return std::unexpected(RuleError::MostLossOutOfRange);
+  if (rule.forgotten_after < seconds(1) || rule.orphaned_after < seconds(1))
+    return std::unexpected(RuleError::TooSoonToForget);
   return {};
+}
+
+std::string_view name(Act act) {
+  switch (act) {
+    case Act::Tell: return "tell";
+    case Act::Finish: return "finish";
+    case Act::Reset: return "reset";
+    case Act::Silent: return "silent";
+  }
+  return "?";
 }
 
 }  // namespace adieu::control

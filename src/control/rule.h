@@ -1,7 +1,7 @@
 // The rule by which connections are asked and judged, and what follows from it.
 //
 // What lives here: Rule, the numbers derived from it, its validation. What does not: facts (evidence.h), judgement
-// (judge.h), matching a rule to a connection (one rule holds for all until policy files come).
+// (judge.h), which rule holds for which connection (policy.h).
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,11 @@ inline constexpr std::uint32_t kMostProbes = 10'000;
 // simpler.
 inline constexpr Duration kLeastSpacing = seconds(1);
 
-// The least N for which N probes in a row all stay unanswered by a peer that is there with probability < 1e-9, where a
-// probe or its answer is lost with probability p each: (1-(1-p)^2)^N < 1e-9. By multiplication, because libm's pow may
-// differ between machines and the answer may not.
-constexpr std::uint32_t probes_needed(double loss) {
-  const double unanswered = 1 - (1 - loss) * (1 - loss);
+// A probe or its answer is lost, where each is with probability `loss`.
+constexpr double unanswered_share(double loss) { return 1 - (1 - loss) * (1 - loss); }
+// The least N for which N probes in a row all stay unanswered by a peer that is there with probability < 1e-9:
+// unanswered^N < 1e-9. By multiplication, because libm's pow may differ between machines and the answer may not.
+constexpr std::uint32_t probes_for(double unanswered) {
   double all = unanswered;
   std::uint32_t n = 1;
   while (!(all < 1e-9) && n < kMostProbes) {
@@ -46,6 +46,23 @@ constexpr std::uint32_t probes_needed(double loss) {
   }
   return n < kFewestProbes ? kFewestProbes : n;
 }
+constexpr std::uint32_t probes_needed(double loss) { return probes_for(unanswered_share(loss)); }
+
+// Which middlebox timers (Policy::path_timers) are kept from running out.
+enum class KeepPath : std::uint8_t {
+  No,
+  Learned,  // the one that has been seen to fit, on paths to that host
+  Known,    // the shortest one known for the state
+};
+
+// What is done to a connection by policy.
+enum class Act : std::uint8_t {
+  Tell,    // nothing: it is said, and in the ledger
+  Finish,  // queue our FIN: the peer reads the end of our stream
+  Reset,   // end it with an RST
+  Silent,  // end it without a segment
+};
+std::string_view name(Act act);
 
 struct Rule {
   // Whether the control plane asks at all. Off, it only judges what it sees (profile rfc9293).
@@ -78,9 +95,30 @@ struct Rule {
   // 100 s".
   Duration proof_span = seconds(100);
 
+  // The loss each way that is believed at most when more than assumed_loss is measured; beyond it a peer is dead by
+  // rule (DESIGN section 5).
+  double most_loss = 0.5;
+  // N follows from assumed_loss, and grows with the loss that is measured to the peer's host. False: N is the
+  // operator's.
+  bool probes_derived = true;
+
+  // Ask in every state that may be asked, and so often that no middlebox timer runs out.
+  KeepPath keep_path = KeepPath::No;
+
   // False is a dry run: verdicts are reached and nobody is ended by them. Probes are evidence, harmless, and go on;
   // they have a switch of their own (`probing`).
   bool act = true;
+  // Nothing below is ever done, and no budget takes it.
+  bool exempt = false;
+  Act when_gone = Act::Reset;
+  // The application has read the end of the peer's stream so long ago, and has not closed: forgotten, or meant.
+  Act when_forgotten = Act::Tell;
+  Duration forgotten_after = hours(1);
+  // Nobody on this host holds it, for so long.
+  Act when_orphaned = Act::Tell;
+  Duration orphaned_after = seconds(60);
+  // To whatever the rule's filter matches, at once: a filter with `age` or `attempts` imitates a stack's timers.
+  Act always = Act::Tell;
 
   // How long a command may wait for its plane. Shorter than any spacing between two of them would be of no use.
   Duration command_life = seconds(2);
@@ -106,6 +144,8 @@ enum class RuleError : std::uint8_t {
   SpanTooShort,
   StateNotAskable,
   CommandLifeOutOfRange,
+  MostLossOutOfRange,
+  TooSoonToForget,
 };
 // What is wrong and what to do, as one sentence for a person.
 std::string_view message(RuleError error);

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "control/controller.h"
 #include "host/failure.h"
+#include "host/policy.h"
 #include "host/run_dir.h"
 #include "host/shared_memory.h"
 #include "plane/control_block.h"
@@ -32,8 +34,12 @@ struct PlaneSeen {
 enum class ControlState : std::uint8_t { Running, Stopped, Absent };
 std::string_view name(ControlState state);
 
+// As the control plane knows it; `comm` as long as its process lives.
+control::PlaneFacts facts_of(const PlaneSeen& plane);
+
 struct Census {
   std::vector<PlaneSeen> planes;
+  NamedPolicy policy;  // in force
   ControlState control = ControlState::Absent;
   std::uint32_t control_process = 0;
 };

@@ -18,6 +18,7 @@
 #include "host/message.h"
 #include "host/poller.h"
 #include "host/privileges.h"
+#include "host/processes.h"
 #include "host/run_dir.h"
 #include "host/shared_memory.h"
 
@@ -49,7 +50,9 @@ struct WatchedPlane {
 class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
-      : run_dir_(run_dir), ledger_(run_dir.ledger()), attendant_(options.rule, ledger_, host::now(), [&] {
+      : run_dir_(run_dir),
+        ledger_(run_dir.ledger()),
+        attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
           // A sweep that is three periods late was no sweep: nobody attended meanwhile.
@@ -219,7 +222,11 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
   const auto before = plane::ControlView(plane.control.bytes()).status();
   const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
-  plane.index = attendant_.watch(*reader, writer, before, now);
+  control::PlaneFacts facts;
+  plane.name.copy(facts.name.data(), facts.name.size() - 1);
+  facts.process = plane.process;
+  comm_of(plane.process).copy(facts.comm.data(), facts.comm.size() - 1);
+  plane.index = attendant_.watch(facts, *reader, writer, before, now);
   ledger_.name_plane(plane.index, plane.name, received.message.incarnation, plane.kind);
   plane.token = next_token_++;
   poller_.add(plane.wake_control.get(), plane.token);
@@ -231,9 +238,9 @@ void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) 
   if (found == planes_.end()) return;
   if (failed) {
     const bool kernel = found->second.kind == plane::PlaneKind::Kernel;
-    log_warning(fmt::format("plane {} failed: {}", found->second.name,
-                            kernel ? "the connections it watched live on, unseen until it is back"
-                                   : "what lived in it has ended with it"));
+    log_warning(fmt::format(
+        "plane {} failed: {}", found->second.name,
+        kernel ? "the connections it watched live on, unseen until it is back" : "what lived in it has ended with it"));
   }
   attendant_.plane_failed(found->second.index, now);
   poller_.remove(found->second.wake_control.get());

@@ -44,6 +44,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   setup.abilities = kernel::kAbilities;
   setup.capacity = {.slots = kSlots};
   setup.name = "kernel";
+  setup.time_wait = seconds(60);  // TCP_TIMEWAIT_LEN, a constant of the kernel
   setup.process = static_cast<std::uint64_t>(::getpid());
   plane::TableWriter table(seam->table(), setup);
   auto plane = kernel::Plane::open(table);

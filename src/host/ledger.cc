@@ -263,6 +263,11 @@ std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& deci
   return number;
 }
 
+bool SqliteLedger::noted(const control::Note& note, Instant now) {
+  (void)note, (void)now;
+  return true;
+}
+
 bool SqliteLedger::receipt(std::uint32_t plane, const plane::Receipt& r) {
   if (!impl_->begin()) return false;
   const std::string_view form = r.kind == plane::CommandKind::Probe ? name(r.form) : std::string_view{};

@@ -37,6 +37,7 @@ class SqliteLedger final : public control::Ledger {
   void name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind);
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
+  bool noted(const control::Note& note, Instant now) override;
   bool receipt(std::uint32_t plane, const plane::Receipt& receipt) override;
   bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) override;
   bool commit() override;

@@ -61,6 +61,22 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::NotAskedUnable: return "it is not asked now: its data plane has no question for it";
     case GroundKind::WindowClosed: return "the peer's window is closed";
     case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
+    case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", times(n, "connection"), span);
+    case GroundKind::HostHeard: return fmt::format("another connection to its host was heard {} ago", span);
+    case GroundKind::LossMeasured:
+      return fmt::format("{:.1f} % of the questions to its host got lost before, so a proof takes more of them",
+                         static_cast<double>(n) / 10);
+    case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
+    case GroundKind::Acts:
+      return fmt::format("the rule ends it as {}{}", control::name(static_cast<control::Cause>(n)),
+                         ground.span > Duration{} ? fmt::format(" in {}", span) : "");
+    case GroundKind::DryRun:
+      return fmt::format("the rule would end it as {}, and only says so (dry run)",
+                         control::name(static_cast<control::Cause>(n)));
+    case GroundKind::Exempt: return "the rule exempts it from every act";
+    case GroundKind::OverBudget:
+      return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
+    case GroundKind::Asked: return fmt::format("user {} asked for it", n);
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
   }
   return "?";

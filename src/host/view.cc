@@ -25,6 +25,7 @@ Walk for_each_connection(const Census& census, const std::function<void(const Co
     view.kind = plane.kind;
     view.process = plane.process;
     const auto status = plane.control.status();
+    const control::PlaneFacts facts = facts_of(plane);
     view.judged_at = status ? status->swept_at : Instant::unknown();
     const std::uint32_t slots = plane.table.slots_used();
     for (std::uint32_t slot = 0; slot < slots; ++slot) {
@@ -36,7 +37,7 @@ Walk for_each_connection(const Census& census, const std::function<void(const Co
       view.now = now();
       if (plane.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
       view.id = {plane.name, slot, view.record.generation};
-      view.seen = control::look_on(view.record, plane.table.abilities(), plane.table.heartbeat(), status, view.now);
+      view.seen = control::look_on(view.record, facts, plane.table.heartbeat(), census.policy.policy, status, view.now);
       if (census.control != ControlState::Running && !view.seen.not_judged_since)
         view.seen.not_judged_since = view.judged_at;
       ++walk.seen;

@@ -2,8 +2,9 @@
 //
 // What lives here: Command, Receipt and their closed enumerations. What does not: their rings (control_block.h,
 // table.h), why (control).
-// A command can never overtake a sign of life: an abort names the count of segments heard on which its verdict rests,
-// and the plane refuses it if the count has moved. Doing a command twice is harmless.
+// A verdict of silence can never overtake a sign of life: its abort names the count of segments heard on which it
+// rests, and the plane refuses if the count has moved. An abort that rests on something else (a person's word, a
+// budget, an application that forgot) says so: `regardless`. Doing a command twice is harmless.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@ struct Command {
   State expected_state = State::Closed;  // the plane refuses if the connection is in another
   ProbeForm form = ProbeForm::Bare;      // Probe only
   bool silent = false;                   // Abort only: no RST
+  bool regardless = false;               // Abort only: it rests on no silence, and signs of life do not stop it
   std::uint32_t heard = 0;               // Abort only: Record::heard on which the verdict rests
   std::uint32_t epoch = 0;               // of the control plane that wrote it; an older one is void
   Instant expires{};                     // refused from this instant on

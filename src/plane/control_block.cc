@@ -14,7 +14,7 @@ namespace adieu::plane {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x6c746375'65696461;  // "adieuctl", as this host's little-endian memory spells it
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 // Words of the header.
 constexpr std::size_t kMagicAt = 0;
@@ -26,17 +26,18 @@ constexpr std::size_t kEndedSeenAt = 5;
 constexpr std::size_t kStatusAt = 8;  // a version, then the status
 constexpr std::size_t kHeaderWords = 64;
 
-using StatusWords = std::array<std::uint64_t, 6 + 2 * kGaps>;
+using StatusWords = std::array<std::uint64_t, 3 + 2 * kGaps>;
 static_assert(kStatusAt + 1 + std::tuple_size_v<StatusWords> <= kHeaderWords);
 
-// A command: number; kind, state, form, silent (an octet each); incarnation; slot, generation; heard, epoch; expires;
-// verdict; zero.
+// A command: number; kind, state, form, flags (an octet each: 1 silent, 2 regardless); incarnation; slot, generation;
+// heard, epoch; expires; verdict; zero.
 constexpr std::size_t kCommandWords = 8;
 using CommandWords = std::array<std::uint64_t, kCommandWords - 1>;
 
 CommandWords pack_command(const Command& c) {
   const std::uint64_t what = static_cast<std::uint64_t>(c.kind) | static_cast<std::uint64_t>(c.expected_state) << 8 |
-                             static_cast<std::uint64_t>(c.form) << 16 | std::uint64_t{c.silent} << 24;
+                             static_cast<std::uint64_t>(c.form) << 16 | std::uint64_t{c.silent} << 24 |
+                             std::uint64_t{c.regardless} << 25;
   return {what,
           c.id.incarnation,
           pack(c.id.slot, c.id.generation),
@@ -50,16 +51,17 @@ std::optional<Command> unpack_command(const CommandWords& w) {
   const std::uint64_t kind = w[0] & 0xff;
   const std::uint64_t state = w[0] >> 8 & 0xff;
   const std::uint64_t form = w[0] >> 16 & 0xff;
-  const std::uint64_t silent = w[0] >> 24;
+  const std::uint64_t flags = w[0] >> 24;
   if (kind < static_cast<std::uint64_t>(CommandKind::Probe) || kind > static_cast<std::uint64_t>(CommandKind::Forget))
     return std::nullopt;
-  if (state >= kStates || form >= kProbeForms || silent > 1 || w[5] == 0 || w[6] != 0) return std::nullopt;
+  if (state >= kStates || form >= kProbeForms || flags > 3 || w[5] == 0 || w[6] != 0) return std::nullopt;
   Command c;
   c.kind = static_cast<CommandKind>(kind);
   c.id = {.incarnation = w[1], .slot = low(w[2]), .generation = high(w[2])};
   c.expected_state = static_cast<State>(state);
   c.form = static_cast<ProbeForm>(form);
-  c.silent = silent != 0;
+  c.silent = (flags & 1U) != 0;
+  c.regardless = (flags & 2U) != 0;
   c.heard = low(w[3]);
   c.epoch = high(w[3]);
   c.expires.ns = to_signed(w[4]);
@@ -119,11 +121,10 @@ std::optional<std::uint64_t> ControlWriter::write(Command command, std::uint64_t
 }
 
 void ControlWriter::set_status(const ControlStatus& s) {
-  StatusWords w{process_,        from_signed(s.swept_at.ns),  s.probing, from_signed(s.interval.ns),
-                s.probes_needed, from_signed(s.proof_span.ns)};
+  StatusWords w{process_, from_signed(s.swept_at.ns), s.policy};
   for (std::size_t i = 0; i < kGaps; ++i) {
-    w[6 + 2 * i] = from_signed(s.gaps[i].from.ns);
-    w[7 + 2 * i] = from_signed(s.gaps[i].to.ns);
+    w[3 + 2 * i] = from_signed(s.gaps[i].from.ns);
+    w[4 + 2 * i] = from_signed(s.gaps[i].to.ns);
   }
   store_versioned(memory_, kStatusAt, 1, w);
 }
@@ -157,12 +158,9 @@ std::optional<ControlStatus> ControlView::status() const {
   ControlStatus s;
   s.process = w[0];
   s.swept_at.ns = to_signed(w[1]);
-  s.probing = w[2] != 0;
-  s.interval.ns = to_signed(w[3]);
-  s.probes_needed = low(w[4]);
-  s.proof_span.ns = to_signed(w[5]);
+  s.policy = w[2];
   for (std::size_t i = 0; i < kGaps; ++i)
-    s.gaps[i] = {.from = {to_signed(w[6 + 2 * i])}, .to = {to_signed(w[7 + 2 * i])}};
+    s.gaps[i] = {.from = {to_signed(w[3 + 2 * i])}, .to = {to_signed(w[4 + 2 * i])}};
   return s;
 }
 

@@ -4,7 +4,7 @@
 // readers. What does not: the table (table.h); rules and verdicts (control). To a plane this memory is hostile input:
 // any value may stand in it at any time, and the view answers with something safe.
 //
-// The header also says, for `adieu ls` and for the next control plane, when the plane was last swept, by which rule,
+// The header also says, for `adieu ls` and for the next control plane, when the plane was last swept, by which policy,
 // and during which spans nobody attended to it (the control plane was not running, or this host was suspended): such a
 // span is no evidence of a peer's silence.
 //
@@ -36,14 +36,10 @@ inline constexpr std::size_t kGaps = 16;
 
 // What the control plane says about itself, for readers.
 struct ControlStatus {
-  std::uint64_t process = 0;  // pid of the control plane that wrote this; the writer fills it in
-  Instant swept_at{};         // the end of its last whole sweep of this plane's table
-  // The rule in force (one rule for all connections until policy files come).
-  bool probing = true;
-  Duration interval{};              // heard within it: no question is asked
-  std::uint32_t probes_needed = 0;  // N
-  Duration proof_span{};            // T
-  std::array<Gap, kGaps> gaps{};    // the latest, unordered; unused ones are unknown()
+  std::uint64_t process = 0;      // pid of the control plane that wrote this; the writer fills it in
+  Instant swept_at{};             // the end of its last whole sweep of this plane's table
+  std::uint64_t policy = 0;       // fingerprint of the policy in force, which stands elsewhere (host/run_dir.h)
+  std::array<Gap, kGaps> gaps{};  // the latest, unordered; unused ones are unknown()
 };
 
 class ControlWriter {

@@ -38,6 +38,7 @@ TableWriter::TableWriter(MutableBytes memory, const TableSetup& setup)
   store(memory_, layout::kSlotCount, capacity_.slots);
   store(memory_, layout::kRings, pack(capacity_.receipts, capacity_.events));
   store(memory_, layout::kProcess, setup.process);
+  store(memory_, layout::kTimeWait, from_signed(setup.time_wait.ns));
   const std::size_t length = std::min(setup.name.size(), layout::kNameBytes - 1);
   if (length > 0) std::memcpy(memory_.data() + layout::kName * kWordBytes, setup.name.data(), length);
   store(memory_, layout::kHeartbeat, from_signed(Instant::unknown().ns));

@@ -32,7 +32,7 @@
 namespace adieu::plane {
 
 // Grows when the layout changes; a reader refuses any other.
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 
 enum class PlaneKind : std::uint8_t { Engine = 1, Kernel = 2 };
 
@@ -71,6 +71,7 @@ struct TableSetup {
   Capacity capacity{};
   std::string_view name;      // for people; at most 31 octets are kept
   std::uint64_t process = 0;  // pid of the plane
+  Duration time_wait{};       // length of this plane's TIME-WAIT; 0: not known
   // Ended slots kept unread at the most; tests shrink it.
   std::uint32_t quarantine = limits::kEndedQuarantine;
 };
@@ -169,6 +170,7 @@ class TableReader {
   std::uint64_t process() const;
   Instant heartbeat() const;
   std::uint64_t memory_bytes() const;
+  Duration time_wait() const;  // 0: not known
   std::uint64_t commands_taken() const;
   std::uint32_t slots_used() const;  // sweep [0, slots_used)
   std::uint32_t capacity() const;

@@ -31,6 +31,7 @@ inline constexpr std::size_t kReceiptsWritten = 18;
 inline constexpr std::size_t kEventsWritten = 19;
 inline constexpr std::size_t kMemoryBytes = 20;
 inline constexpr std::size_t kAbilities = 21;
+inline constexpr std::size_t kTimeWait = 22;
 inline constexpr std::size_t kSlotsUsed = 24;
 inline constexpr std::size_t kOpened = 25;
 inline constexpr std::size_t kEnded = 26;  // by reason

@@ -73,6 +73,9 @@ Abilities TableReader::abilities() const { return load(memory_, layout::kAbiliti
 std::uint64_t TableReader::process() const { return load(memory_, layout::kProcess); }
 Instant TableReader::heartbeat() const { return {to_signed(load(memory_, layout::kHeartbeat))}; }
 std::uint64_t TableReader::memory_bytes() const { return load(memory_, layout::kMemoryBytes); }
+Duration TableReader::time_wait() const {
+  return later(Duration{}, nanoseconds(to_signed(load(memory_, layout::kTimeWait))));
+}
 std::uint64_t TableReader::commands_taken() const { return load(memory_, layout::kCommandsTaken); }
 std::uint32_t TableReader::capacity() const { return capacity_.slots; }
 

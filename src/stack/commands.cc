@@ -58,8 +58,8 @@ plane::Outcome Engine::Impl::obey(const plane::Command& command, std::uint32_t e
       break;
     case CommandKind::Abort:
       if (!has(abilities, command.silent ? Ability::AbortSilent : Ability::AbortReset)) break;
-      // A command can never overtake a sign of life.
-      if (table.last(slot).heard != command.heard) return Outcome::HeardSince;
+      // A verdict of silence can never overtake a sign of life.
+      if (!command.regardless && table.last(slot).heard != command.heard) return Outcome::HeardSince;
       connection.abort(EndReason::Commanded, command.silent, env(now));
       outcome = Outcome::Done;
       break;

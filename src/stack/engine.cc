@@ -15,15 +15,16 @@ constexpr plane::Abilities kAll = plane::Ability::ProbeEcho | plane::Ability::Pr
                                   plane::Ability::ReportsHolder | plane::Ability::ReportsReading |
                                   plane::Ability::ReportsReason;
 
-plane::TableSetup with_abilities(plane::TableSetup setup) {
+plane::TableSetup completed(plane::TableSetup setup, const Settings& settings) {
   setup.kind = plane::PlaneKind::Engine;
   setup.abilities = kAll;
+  setup.time_wait = settings.tcp.time_wait;
   return setup;
 }
 }  // namespace
 
 Engine::Impl::Impl(const Settings& s, MutableBytes table_memory, const plane::TableSetup& setup, Instant now)
-    : settings(s), table(table_memory, with_abilities(setup)), demux(table, settings.demux_key), wheel(now) {
+    : settings(s), table(table_memory, completed(setup, s)), demux(table, settings.demux_key), wheel(now) {
   ADIEU_ASSERT(!settings.addresses.empty());
   ADIEU_ASSERT(settings.mtu >= 576);
 }

@@ -296,7 +296,7 @@ TEST(Onlooker, SaysTheSameAsTheControlPlaneWhileThatAttends) {
   const auto slot = vanished(world);
   world.run_for(60_s);
   const Onlook seen =
-      look_on(world.record(slot), kAllAbilities, world.reader().heartbeat(), world.view().status(), world.now);
+      look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(), world.now);
   EXPECT_FALSE(seen.not_judged_since);
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);
   EXPECT_EQ(seen.rule, Rule{});
@@ -310,7 +310,7 @@ TEST(Onlooker, SaysSinceWhenNobodyJudgedAndCallsNobodyGoneForIt) {
   world.kill_control();
   world.run_for(1_h);
   const Onlook seen =
-      look_on(world.record(slot), kAllAbilities, world.reader().heartbeat(), world.view().status(), world.now);
+      look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(), world.now);
   ASSERT_TRUE(seen.not_judged_since);
   EXPECT_EQ(*seen.not_judged_since, last);
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);
@@ -320,15 +320,8 @@ TEST(Onlooker, SaysSinceWhenNobodyJudgedAndCallsNobodyGoneForIt) {
 TEST(Onlooker, JudgesBesideATableThatNoControlPlaneEverSaw) {
   World world;
   const auto slot = world.open(asked(half_closed(world.now), 20, 20, world.now + 30_s, world.now + 150_s));
-  const Onlook seen = look_on(world.record(slot), kAllAbilities, Instant::unknown(), {}, world.now + 1_h);
+  const Onlook seen = look_on(world.record(slot), kPlane, Instant::unknown(), Policy(), {}, world.now + 1_h);
   ASSERT_TRUE(seen.not_judged_since);
   EXPECT_FALSE(seen.not_judged_since->is_known());
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);
-}
-
-TEST(Onlooker, DoesNotBelieveAnImpossibleRule) {
-  plane::ControlStatus status;
-  status.interval = seconds(-5);
-  status.probes_needed = 1;
-  EXPECT_EQ(rule_of(status), Rule{});
 }

@@ -13,8 +13,8 @@ using namespace adieu::control::testing;
 
 namespace {
 struct Desk {
-  explicit Desk(const Rule& rule = {}) : controller(rule, at(0_s)) {
-    plane = controller.add_plane(kAllAbilities, {}, at(0_s));
+  explicit Desk(const Rule& rule = {}) : controller(Policy(rule), at(0_s)) {
+    plane = controller.add_plane(kPlane, {}, at(0_s));
   }
   // What is decided when `record` is seen at `now`.
   std::optional<Decision> sees(const plane::Record& record, Instant now, std::uint32_t slot = 0) {
@@ -136,7 +136,7 @@ TEST(Controller, KeepsNothingOfAPlaneThatFailedAndUsesItsNumberAgain) {
   EXPECT_EQ(desk.controller.attended(), 0U);
   EXPECT_FALSE(desk.controller.poll_decision());
   EXPECT_EQ(desk.controller.next_deadline(), Instant::never());
-  EXPECT_EQ(desk.controller.add_plane(kAllAbilities, {}, at(30_s)), desk.plane);
+  EXPECT_EQ(desk.controller.add_plane(kPlane, {}, at(30_s)), desk.plane);
   EXPECT_FALSE(desk.sees(half_closed(at(29_s)), at(31_s)));
 }
 
@@ -163,11 +163,11 @@ TEST(Controller, DecidesNoMoreThanTheRingHasRoomFor) {
 }
 
 TEST(Controller, DoesNotBelieveAStatusFromTheFuture) {
-  Controller controller(Rule{}, at(0_s));
+  Controller controller(Policy(), at(0_s));
   plane::ControlStatus status;
   status.swept_at = at(1_h);
   status.gaps[0] = {at(2_h), at(3_h)};
-  const auto plane = controller.add_plane(kAllAbilities, status, at(10_s));
+  const auto plane = controller.add_plane(kPlane, status, at(10_s));
   ASSERT_EQ(controller.gaps(plane).size(), 1U);  // all time until now
   EXPECT_EQ(controller.gaps(plane)[0].to, at(10_s));
 }

@@ -271,7 +271,8 @@ TEST(Ladder, TwoPlanesUnderOneControlPlaneDoNotDisturbEachOther) {
   far.peers[lost].there = false;
   far.kill_control();
   AlignedMemory block(plane::control_block_bytes(64));
-  const auto index = near.attendant->watch(far.reader(), plane::ControlWriter(block.span(), 2, 64), {}, near.now, 64);
+  const auto index =
+      near.attendant->watch({}, far.reader(), plane::ControlWriter(block.span(), 2, 64), {}, near.now, 64);
   EXPECT_EQ(index, 1U);
   for (unsigned i = 0; i < 600; ++i) {
     near.run_for(100_ms);

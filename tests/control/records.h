@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "control/controller.h"
 #include "control/evidence.h"
 #include "control/judge.h"
 #include "plane/command.h"
@@ -17,6 +18,7 @@ inline constexpr plane::Abilities kAllAbilities = [] {
          Ability::Finish | Ability::GuardedAbort | Ability::ReportsHeard | Ability::ReportsHolder |
          Ability::ReportsReading | Ability::ReportsReason;
 }();
+inline constexpr PlaneFacts kPlane{.abilities = kAllAbilities};
 constexpr plane::Abilities without(plane::Ability ability) {
   return kAllAbilities & ~static_cast<plane::Abilities>(ability);
 }
@@ -53,7 +55,7 @@ inline plane::Record asked(plane::Record r, std::uint16_t echo, std::uint16_t ba
 }
 
 inline Verdict judged(const plane::Record& r, Instant now, const Rule& rule = {},
-                      const Attention& attention = {kAllAbilities, {}, {}}) {
+                      const Attention& attention = {kAllAbilities, {}, {}, {}}) {
   return judge(gather(r, attention, now), rule, now);
 }
 

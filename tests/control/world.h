@@ -29,6 +29,10 @@ class MemoryLedger : public Ledger {
     pending_.push_back({++last_number, now, decision});
     return last_number;
   }
+  bool noted(const Note& note, Instant) override {
+    if (!full) notes.push_back(note);
+    return !full;
+  }
   bool receipt(std::uint32_t, const plane::Receipt& r) override {
     if (!full) pending_receipts_.push_back(r);
     return !full;
@@ -66,6 +70,7 @@ class MemoryLedger : public Ledger {
   std::uint64_t last_number = 0;
   std::vector<Row> verdicts;
   std::vector<plane::Receipt> receipts;
+  std::vector<Note> notes;
   std::vector<std::pair<plane::ConnectionId, plane::Record>> ends;
 
  private:
@@ -89,6 +94,7 @@ struct AlignedMemory {
 
 struct WorldSettings {
   Rule rule;
+  std::optional<Policy> policy;  // else the rule alone
   plane::Abilities abilities = kAllAbilities;
   std::uint32_t slots = 64;
   std::uint32_t commands = 64;
@@ -143,8 +149,9 @@ class World {
   void start_control() {
     const auto before = view().status();
     plane::ControlWriter block(control_memory_.span(), 2, settings_.commands);
-    attendant = std::make_unique<Attendant>(settings_.rule, ledger, now, settings_.attendant);
-    attendant->watch(*plane::TableReader::over(table_memory_.span()), block, before, now, settings_.commands);
+    attendant = std::make_unique<Attendant>(settings_.policy.value_or(Policy(settings_.rule)), ledger, now,
+                                            settings_.attendant);
+    attendant->watch({}, *plane::TableReader::over(table_memory_.span()), block, before, now, settings_.commands);
   }
   void kill_control() { attendant.reset(); }
 
@@ -252,7 +259,7 @@ class World {
     if (!writer_.is_live(c.id)) return plane::Outcome::WrongIdentity;
     const plane::Record& r = peers[c.id.slot].record;
     if (r.state != c.expected_state) return plane::Outcome::WrongState;
-    if (c.kind == plane::CommandKind::Abort && r.heard != c.heard) return plane::Outcome::HeardSince;
+    if (c.kind == plane::CommandKind::Abort && !c.regardless && r.heard != c.heard) return plane::Outcome::HeardSince;
     return plane::Outcome::Done;
   }
   void obey(const plane::Command& c) {
@@ -265,6 +272,11 @@ class World {
       return;
     }
     plane::Record& r = peer.record;
+    if (c.kind == plane::CommandKind::Finish) {
+      r.state = State::LastAck;
+      r.send_shut = true;
+      return writer_.publish(c.id.slot, r);
+    }
     ++r.probes[static_cast<unsigned>(c.form)];
     if (c.form == ProbeForm::Pending) ++r.attempts;
     if (!r.probe_first.is_known()) r.probe_first = now;

@@ -19,6 +19,7 @@ Command abort_of(std::uint32_t n) {
           .expected_state = State::FinWait2,
           .form = ProbeForm::DataEcho,
           .silent = true,
+          .regardless = true,
           .heard = n + 2,
           .expires = Instant{n + 3},
           .verdict = n + 4};
@@ -51,6 +52,7 @@ TEST_F(Block, ReadsBackACommandAsItWasWrittenWithTheEpochOfItsWriter) {
   EXPECT_EQ(command->expected_state, State::FinWait2);
   EXPECT_EQ(command->form, ProbeForm::DataEcho);
   EXPECT_TRUE(command->silent);
+  EXPECT_TRUE(command->regardless);
   EXPECT_EQ(command->heard, 102U);
   EXPECT_EQ(command->epoch, 2U);
   EXPECT_EQ(command->expires, Instant{103});
@@ -144,7 +146,7 @@ TEST_F(Block, ACommandWithOneValueOutOfItsRangeIsMalformed) {
   EXPECT_TRUE(with(1, (what & ~0xff0000ULL) | 2ULL << 16));
   EXPECT_FALSE(with(1, (what & ~0xff0000ULL) | 3ULL << 16));
   EXPECT_TRUE(with(1, what & ~0xff000000ULL));
-  EXPECT_FALSE(with(1, what | 2ULL << 24));
+  EXPECT_FALSE(with(1, what | 4ULL << 24));
   EXPECT_FALSE(with(1, what | 1ULL << 63));
   EXPECT_FALSE(with(6, 0));  // no verdict behind it
   EXPECT_FALSE(with(7, 1));
@@ -170,12 +172,7 @@ TEST_F(Block, IsNoControlPlaneWhenItsMemoryIsOneOctetTooShort) {
 // --- status
 
 ControlStatus status_of(std::int64_t n) {
-  ControlStatus s{.process = 7,
-                  .swept_at = Instant{n},
-                  .probing = (n & 1) != 0,
-                  .interval = Duration{n + 1},
-                  .probes_needed = static_cast<std::uint32_t>(n + 2),
-                  .proof_span = Duration{n + 3}};
+  ControlStatus s{.process = 7, .swept_at = Instant{n}, .policy = static_cast<std::uint64_t>(n + 1)};
   for (std::size_t i = 0; i < kGaps - 1; ++i)  // the last one stays unused
     s.gaps[i] = {Instant{n + 10 + static_cast<std::int64_t>(i)}, Instant{n + 100 + static_cast<std::int64_t>(i)}};
   return s;
@@ -184,10 +181,7 @@ ControlStatus status_of(std::int64_t n) {
 void expect_equal(const ControlStatus& a, const ControlStatus& b) {
   EXPECT_EQ(a.process, b.process);
   EXPECT_EQ(a.swept_at, b.swept_at);
-  EXPECT_EQ(a.probing, b.probing);
-  EXPECT_EQ(a.interval, b.interval);
-  EXPECT_EQ(a.probes_needed, b.probes_needed);
-  EXPECT_EQ(a.proof_span, b.proof_span);
+  EXPECT_EQ(a.policy, b.policy);
   for (std::size_t i = 0; i < kGaps; ++i) {
     EXPECT_EQ(a.gaps[i].from, b.gaps[i].from);
     EXPECT_EQ(a.gaps[i].to, b.gaps[i].to);

@@ -213,11 +213,13 @@ TEST(TwoPlanes, AStatusIsReadWholeOrNotAtAll) {
       const auto status = view.status();
       if (!status) continue;
       ++whole;
-      if (status->interval.ns != status->swept_at.ns || status->gaps[kGaps - 1].to != status->swept_at) ++mixed;
+      if (status->policy != static_cast<std::uint64_t>(status->swept_at.ns) ||
+          status->gaps[kGaps - 1].to != status->swept_at)
+        ++mixed;
     }
   });
   for (std::int64_t n = 1; n < 50'000 || whole == 0; ++n) {
-    ControlStatus status{.swept_at = Instant{n}, .interval = Duration{n}};
+    ControlStatus status{.swept_at = Instant{n}, .policy = static_cast<std::uint64_t>(n)};
     status.gaps[kGaps - 1].to = Instant{n};
     writer.set_status(status);
   }
