@@ -75,17 +75,20 @@ void claim_idle(Scene& scene, const Paths& paths, const RouterTimes& times, cons
     else
       ++(step.kind == lab::Kind::Answer && !step.from_left ? answers : other);
   }
+  std::uint64_t missed = 0;  // by the watchers: zero segments seen must mean that there were none
+  for (const Path& path : paths) missed += path.inside->lost();
   std::size_t unasked = 0;
   for (const PathIndex index : {kUnasked, kKernel})
     unasked += static_cast<std::size_t>(std::ranges::count_if(steps_inside(paths[index]), in_silence));
   const Remembered& r = paths[kProbed].remembered;
   scene.claim(
-      probes > 0 && answers == probes && other == 0 && longest < times.close_wait && unasked == 0 &&
+      probes > 0 && answers == probes && other == 0 && longest < times.close_wait && unasked == 0 && missed == 0 &&
           r.in_fin_wait_2 == r.looks,
       "nothing passes meanwhile but adieu's questions, each answered, and never too late for the router",
-      fmt::format("wire: {} probes, {} answers, {} others; longest pause {}; of the other two {} segments; adieu "
-                  "ls: FIN-WAIT-2 at {} of {} looks",
-                  probes, answers, other, seconds_text(longest), unasked, r.in_fin_wait_2, r.looks));
+      fmt::format(
+          "wire: {} probes, {} answers, {} others; longest pause {}; of the other two {} segments ({} missed); adieu "
+          "ls: FIN-WAIT-2 at {} of {} looks",
+          probes, answers, other, seconds_text(longest), unasked, missed, r.in_fin_wait_2, r.looks));
 }
 
 void claim_lost(Scene& scene, const RouterNets& nets, const lab::Watch& wan, const Path& path, Instant spoken) {
