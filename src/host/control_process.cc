@@ -60,6 +60,7 @@ class ControlProcess {
           return settings;
         }()) {
     poller_.add(stop, kStop);
+    ledger_.in_force(attendant_.controller().policy().fingerprint);
   }
   void run();
 
