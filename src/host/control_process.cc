@@ -51,7 +51,7 @@ class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
       : run_dir_(run_dir),
-        ledger_(run_dir.ledger()),
+        ledger_(run_dir.ledger(), options.ledger),
         attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
