@@ -47,6 +47,17 @@ struct WhyCommand {
 };
 void run_why(const WhyCommand& command);
 
+struct LogCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
+  std::vector<std::string> kinds;
+  Duration since;  // 0: whenever
+  unsigned limit = 100;
+  bool follow = false;
+  bool json = false;
+};
+void run_log(const LogCommand& command);
+
 struct StoryCommand {
   std::vector<int> chapters;  // none: all
   std::string json;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include "host/ledger.h"
 #include "host/log.h"
 #include "host/text.h"
 
@@ -102,6 +103,10 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
   command.add_flag("!--no-probes", rule.probing, "ask nobody; only judge what is seen");
   command.add_flag("!--dry-run", rule.act, "reach verdicts, end nobody by them");
   add_sweep_flag(command, options.sweep);
+  command.add_option("--ledger-rows", options.ledger.rows, "entries that the ledger keeps; the oldest go first")
+      ->check(CLI::Range(1000, 1'000'000'000))
+      ->capture_default_str();
+  add_duration(command, "--ledger-age", options.ledger.age, "for how long it keeps them");
 }
 
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
@@ -149,6 +154,29 @@ void add_what_people_call(CLI::App& app) {
   why->add_flag("--json", why_command->json, "one JSON object");
 }
 
+void add_log(CLI::App& app) {
+  const auto [log, command] =
+      add_command<LogCommand>(app, "log", "what was judged, commanded, answered and ended, newest last", run_log);
+  add_run_dir_flag(*log, command->run_dir);
+  log->add_option("connection", command->what, "only its entries: an ID, or LOCAL REMOTE as address:port")
+      ->type_name("")
+      ->expected(0, 2);
+  add_duration(*log, "--since", command->since, "only what is younger than this (1h)")->default_str("");
+  std::vector<std::string> kinds;
+  for (unsigned i = 0; i < host::kEntryKinds; ++i) kinds.emplace_back(name(static_cast<host::EntryKind>(i)));
+  log->add_option("--kind", command->kinds, "only entries of these kinds")
+      ->type_name("")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::IsMember(kinds));
+  log->add_option("--limit", command->limit, "at most so many, the newest")
+      ->check(CLI::Range(1U, 1'000'000'000U))
+      ->capture_default_str();
+  log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
+  log->add_flag("--json", command->json, "one JSON object a line");
+}
+
 void add_story(CLI::App& app) {
   const auto [story, command] =
       add_command<StoryCommand>(app, "story", "the half-close story, in network namespaces of its own", run_story);
@@ -191,6 +219,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
+  add_log(app);
   add_story(app);
   add_what_up_starts(app);
   app.require_subcommand(0, 1);

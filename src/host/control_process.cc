@@ -52,7 +52,7 @@ class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
       : run_dir_(run_dir),
-        ledger_(run_dir.ledger()),
+        ledger_(run_dir.ledger(), options.ledger),
         attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
@@ -61,6 +61,7 @@ class ControlProcess {
           return settings;
         }()) {
     poller_.add(stop, kStop);
+    ledger_.in_force(attendant_.controller().policy().fingerprint);
   }
   void run();
 
