@@ -150,15 +150,14 @@ class World {
   }
 
   void run() {
-    std::vector<std::uint8_t> buffer(limits::kPacketBytes);
     for (int rounds = 0; rounds < 64; ++rounds) {
       bool moved = false;
       for (auto [from, to] : {std::pair(&a_, &b_), std::pair(&b_, &a_)}) {
         from->engine.advance(now_);
-        while (const auto out = from->engine.poll_packet(buffer, now_)) {
+        while (const auto out = from->engine.poll_packet(buffer_, now_)) {
           Offload offload = out->offload;
           offload.checksum_valid = offload.checksum_partial;
-          to->engine.receive_packet(Bytes(buffer).first(out->length), offload, now_);
+          to->engine.receive_packet(Bytes(buffer_).first(out->length), offload, now_);
           moved = true;
         }
         while (from->engine.poll_wake()) {
@@ -177,6 +176,7 @@ class World {
   std::unique_ptr<plane::ControlWriter> control_;
   std::vector<Socket> sockets_;
   bool hostile_ = false;
+  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(limits::kPacketBytes);
 };
 
 }  // namespace
