@@ -102,6 +102,14 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
   command.add_flag("!--no-probes", rule.probing, "ask nobody; only judge what is seen");
   command.add_flag("!--dry-run", rule.act, "reach verdicts, end nobody by them");
   add_sweep_flag(command, options.sweep);
+  const auto take_http = [&options](const std::string& given) {
+    auto endpoint = host::parse_endpoint(given);
+    if (!endpoint) throw CLI::ValidationError("--http", endpoint.error().text);
+    options.http = *endpoint;
+  };
+  command.add_option_function<std::string>("--http", take_http, "serve the API at this loopback address:port as well")
+      ->type_name("");
+  command.add_option("--http-token-file", options.http_token_file, "what each request there must bring (mode 0600)");
 }
 
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
@@ -149,6 +157,31 @@ void add_what_people_call(CLI::App& app) {
   why->add_flag("--json", why_command->json, "one JSON object");
 }
 
+void add_what_people_command(CLI::App& app) {
+  const auto [probe, probe_command] = add_command<ProbeCommand>(
+      app, "probe", "ask a connection's peer for a sign, once; status 1: it answered, 0: it did not", run_probe);
+  add_run_dir_flag(*probe, probe_command->run_dir);
+  probe->add_option("connection", probe_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
+      ->required()
+      ->expected(1, 2);
+  add_duration(*probe, "--wait", probe_command->wait, "for a sign, at most 10s");
+  probe->add_flag("--json", probe_command->json, "one JSON object");
+
+  const auto [end, end_command] = add_command<EndCommand>(
+      app, "end", "end connections: what is named or matched; status 1: they were ended, 0: none matched", run_end);
+  add_run_dir_flag(*end, end_command->run_dir);
+  end->add_option("connections", end_command->what, "an ID as `adieu ls` shows it, or a filter as `ss` takes it")
+      ->required();
+  end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
+  auto* const how = end->add_option_group("how");
+  how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");
+  how->add_flag_callback("--reset", [c = end_command] { c->how = "reset"; }, "send a RST (default elsewhere)");
+  how->add_flag_callback("--silent", [c = end_command] { c->how = "silent"; }, "end it here and tell nobody");
+  how->require_option(0, 1);
+  end->add_flag("--yes", end_command->yes, "do not ask before several are ended");
+  end->add_flag("--json", end_command->json, "one JSON object a line");
+}
+
 void add_story(CLI::App& app) {
   const auto [story, command] =
       add_command<StoryCommand>(app, "story", "the half-close story, in network namespaces of its own", run_story);
@@ -188,6 +221,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
+  add_what_people_command(app);
   add_story(app);
   add_what_up_starts(app);
   app.require_subcommand(0, 1);

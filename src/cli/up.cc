@@ -48,6 +48,9 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
                          "--proof-span", host::text(rule.proof_span), "--sweep", host::text(options.control.sweep)});
   if (!rule.probing) add(commands.control, {"--no-probes"});
   if (!rule.act) add(commands.control, {"--dry-run"});
+  if (options.control.http)
+    add(commands.control,
+        {"--http", host::text(*options.control.http), "--http-token-file", options.control.http_token_file});
   return commands;
 }
 

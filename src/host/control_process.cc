@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "control/attendant.h"
+#include "host/api_server.h"
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/log.h"
@@ -25,7 +26,7 @@
 namespace adieu::host {
 namespace {
 
-enum Token : std::uint64_t { kStop, kSupervisor, kFirstPlane = 16 };
+enum Token : std::uint64_t { kStop, kSupervisor, kOrders, kFirstPlane = 16 };
 
 constexpr Duration kRetry = milliseconds(200);
 // Hints that come thicker than this are taken together: an event is looked at within it, and a flood costs no more.
@@ -40,28 +41,38 @@ struct WatchedPlane {
   std::uint32_t process = 0;
   std::uint32_t index = 0;  // the attendant's
   std::uint64_t token = 0;
-  Mapping table, control;
+  std::shared_ptr<Mapping> table, control;  // the API's readers may outlive what is watched
   Descriptor wake_plane, wake_control;
   Descriptor life;  // pidfd: readable once the plane's process is dead
   std::uint64_t commands_rung = 0;
   bool listed = false;  // the supervisor of now knows it
 };
 
+std::shared_ptr<const NamedPolicy> policy_of(const ControlOptions& options) {
+  return std::make_shared<const NamedPolicy>(NamedPolicy{control::Policy(options.rule), {"default"}, {}, {}});
+}
+
 class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
       : run_dir_(run_dir),
         ledger_(run_dir.ledger()),
-        attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
-          control::Attendant::Settings settings;
-          settings.sweep_period = options.sweep;
-          // A sweep that is three periods late was no sweep: nobody attended meanwhile.
-          settings.controller.gap_after = later(seconds(3), options.sweep * 3);
-          return settings;
-        }()) {
+        policy_(policy_of(options)),
+        tally_(ledger_, policy_),
+        attendant_(policy_->policy, tally_, host::now(),
+                   [&] {
+                     control::Attendant::Settings settings;
+                     settings.sweep_period = options.sweep;
+                     // A sweep that is three periods late was no sweep: nobody attended meanwhile.
+                     settings.controller.gap_after = later(seconds(3), options.sweep * 3);
+                     return settings;
+                   }()),
+        api_(board_, run_dir) {
     poller_.add(stop, kStop);
+    poller_.add(board_.bell(), kOrders);
+    board_.show_policy(policy_);
   }
-  void run();
+  void run(HttpDoors doors);
 
  private:
   void reach_supervisor(Instant now);
@@ -72,10 +83,17 @@ class ControlProcess {
   void ended(std::uint64_t incarnation, bool failed, Instant now);
   void look_for_the_dead(Instant now);
   void ring_planes();
+  void attend(Instant now);
+  void take_orders(Instant now);
+  void show_planes();
 
   RunDir run_dir_;
   SqliteLedger ledger_;
+  std::shared_ptr<const NamedPolicy> policy_;
+  TallyLedger tally_;
   control::Attendant attendant_;
+  ApiBoard board_;
+  Api api_;
   Poller poller_;
   Descriptor supervisor_;
   std::map<std::uint64_t, WatchedPlane> planes_;  // by incarnation
@@ -86,13 +104,14 @@ class ControlProcess {
   bool ending_ = false;
 };
 
-void ControlProcess::run() {
+void ControlProcess::run(HttpDoors doors) {
+  const HttpServer server(std::move(doors), api_);
   Instant attended = Instant::unknown();
   while (!ending_) {
     Instant now = host::now();
     if (!supervisor_) reach_supervisor(now);
     if (dead_since_ <= now) look_for_the_dead(now);
-    attendant_.attend(now);
+    attend(now);
     attended = now;
     ring_planes();
     Instant until = earlier(attendant_.next_deadline(), now + seconds(1));
@@ -106,6 +125,8 @@ void ControlProcess::run() {
         ending_ = true;
       else if (token == kSupervisor)
         hear_supervisor(now);
+      else if (token == kOrders)
+        take_orders(now);
       else
         hinted = true;
     }
@@ -114,6 +135,49 @@ void ControlProcess::run() {
     for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
   }
   attendant_.attend(host::now());
+}
+
+void ControlProcess::attend(Instant now) {
+  Tally& tally = tally_.tally();
+  attendant_.attend(now);
+  while (const auto answer = attendant_.poll_answer()) {
+    OrderResult result{.what = OrderResult::What::NotGiven, .state = answer->state, .verdict = answer->verdict};
+    if (answer->outcome) {
+      result.what = OrderResult::What::Receipt;
+      result.outcome = *answer->outcome;
+    }
+    board_.result(answer->ticket, result);
+  }
+  if (attendant_.counts().sweeps != tally.counts.sweeps) {
+    ++tally.rounds;
+    tally.last_sweep = host::now() - now;
+    tally.sweeping = tally.sweeping + tally.last_sweep;
+  }
+  tally.counts = attendant_.counts();
+  board_.show_tally(tally);
+  if (tally_.had_news()) board_.tell_news();
+}
+
+// People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
+void ControlProcess::take_orders(Instant now) {
+  for (const Order& order : board_.take_orders()) {
+    const auto plane = planes_.find(order.id.incarnation);
+    const auto refused = plane == planes_.end() ? std::optional(control::Refusal::Ended)
+                                                : attendant_.request(plane->second.index, order.id, order.request, now);
+    if (refused) board_.result(order.request.ticket, {.what = OrderResult::What::Refused, .refusal = *refused});
+  }
+}
+
+void ControlProcess::show_planes() {
+  std::vector<std::shared_ptr<const ApiPlane>> planes;
+  for (const auto& [incarnation, plane] : planes_) {
+    const auto reader = plane::TableReader::over(plane.table->bytes());
+    if (!reader) continue;
+    planes.push_back(
+        std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
+                                                  plane.control, *reader, plane::ControlView(plane.control->bytes())}));
+  }
+  board_.show_planes(std::move(planes));
 }
 
 void ControlProcess::ring_planes() {
@@ -194,6 +258,7 @@ void ControlProcess::watch(Received received, Instant now) {
   }
   log_info(fmt::format("watching plane {} (process {})", plane->name, plane->process));
   planes_.emplace(incarnation, std::move(*plane));
+  show_planes();
 }
 
 Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
@@ -215,13 +280,13 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.kind = reader->kind();
   plane.process = received.message.process;
   plane.listed = true;
-  plane.table = std::move(*table);
-  plane.control = std::move(*control);
+  plane.table = std::make_shared<Mapping>(std::move(*table));
+  plane.control = std::make_shared<Mapping>(std::move(*control));
   plane.wake_plane = std::move(descriptors[2]);
   plane.wake_control = std::move(descriptors[3]);
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
-  const auto before = plane::ControlView(plane.control.bytes()).status();
-  const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
+  const auto before = plane::ControlView(plane.control->bytes()).status();
+  const plane::ControlWriter writer(plane.control->writable(), static_cast<std::uint64_t>(::getpid()));
   control::PlaneFacts facts;
   plane.name.copy(facts.name.data(), facts.name.size() - 1);
   facts.process = plane.process;
@@ -245,6 +310,7 @@ void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) 
   attendant_.plane_failed(found->second.index, now);
   poller_.remove(found->second.wake_control.get());
   planes_.erase(found);
+  show_planes();
 }
 
 void ControlProcess::look_for_the_dead(Instant now) {
@@ -272,7 +338,14 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
   if (auto sound = check(options); !sound) return sound;
   ::umask(0077);
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
-  ControlProcess(dir, options, stop.get()).run();
+  // Threads start below here: they have what this one has left.
+  HttpDoors doors{dir.api(), options.http, {}};
+  if (options.http) {
+    auto token = read_token(options.http_token_file);
+    if (!token) return std::unexpected(token.error());
+    doors.token = std::move(*token);
+  }
+  ControlProcess(dir, options, stop.get()).run(std::move(doors));
   return {};
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ inline constexpr const char* kDefaultAddresses[] = {"10.77.0.2/24", "fd77::2/64"
 struct ControlOptions {
   control::Rule rule;
   Duration sweep = seconds(1);
+  std::optional<Endpoint> http;  // loopback; none: the API is on its unix socket alone
+  std::string http_token_file;
 };
 
 struct UpOptions {
