@@ -122,7 +122,9 @@ void Host::start_control(Instant now) {
   control::Attendant::Settings settings;
   settings.sweep_period = plan_.sweep;
   settings.controller.gap_after = plan_.sweep * 3;
-  attendant_.emplace(control::Policy(plan_.rule), ledger_, now, settings);
+  control::Policy policy(plan_.rule);
+  policy.orphans.count = plan_.most_orphans;
+  attendant_.emplace(policy, ledger_, now, settings);
   attendant_->watch({}, *reader_, writer, before, now, kCommands);
 }
 

@@ -81,6 +81,7 @@ struct Fault {
 struct HostPlan {
   bool control = true;
   control::Rule rule;
+  std::uint32_t most_orphans = UINT32_MAX;  // their budget
   Duration sweep = seconds(1);
   Duration command_delay;  // up to so long a command waits in the ring before its plane looks
   tcp::Settings tcp;
