@@ -11,6 +11,8 @@
 #include "host/api_metrics.h"
 #include "host/clock.h"
 #include "host/json.h"
+#include "host/ledger.h"
+#include "host/ledger_json.h"
 
 namespace adieu::host {
 namespace {
@@ -20,6 +22,11 @@ constexpr std::size_t kPage = 100;
 constexpr std::size_t kLongestPage = 1000;
 // A command lives two seconds by default; after this nobody waits for its receipt any more.
 constexpr Duration kReceiptLimit = seconds(5);
+// Each holds one of the door's connections; the others are for requests.
+constexpr int kMostStreams = 16;
+constexpr unsigned kEventsAtOnce = 256;
+// So that both ends notice when the other is gone.
+constexpr Duration kSilentFor = seconds(15);
 // Between two looks for a sign of the peer.
 constexpr Duration kLookAgain = milliseconds(5);
 
@@ -73,6 +80,69 @@ bool is_heard_since(const ConnectionView& before, const ConnectionView& after) {
   return after.record.last_heard > before.record.last_heard;
 }
 
+// The ledger's entries, as server-sent events; an event's id is its entry's number.
+class Events final : public HttpStream {
+ public:
+  // `after` nullopt: only what comes from now on.
+  Events(const ApiBoard& board, std::string path, std::optional<std::uint64_t> after, std::atomic<int>& streams)
+      : board_(board), path_(std::move(path)), after_(after), streams_(streams), said_(now()) {
+    ++streams_;
+    open();
+  }
+  ~Events() override { --streams_; }
+
+  bool next(std::string& out) override {
+    if (!reader_) open();
+    const std::uint64_t news = seen_;
+    if (reader_) read(out);
+    // All that was there has been read: the next read is worth it once there is news.
+    if (out.empty()) seen_ = board_.await_news(news, seconds(1));
+    if (out.empty() && now() - said_ >= kSilentFor) out = ":\n\n";
+    if (!out.empty()) said_ = now();
+    return true;
+  }
+
+ private:
+  void open() {
+    auto opened = LedgerReader::open(path_);
+    if (!opened) {
+      // There is none yet: whatever comes is new.
+      if (!after_) after_ = 0;
+      return;
+    }
+    reader_.emplace(std::move(*opened));
+    // A number that is not there yet belongs to a ledger that is gone.
+    if (!after_ || *after_ > reader_->newest()) after_ = reader_->newest();
+  }
+  void read(std::string& out) {
+    if (const std::uint64_t oldest = reader_->oldest(); oldest > *after_ + 1) {
+      out += fmt::format("event: missed\ndata: {{\"from\":{},\"to\":{}}}\n\n", *after_ + 1, oldest - 1);
+      after_ = oldest - 1;
+    }
+    const auto entries = reader_->after(*after_, kEventsAtOnce);
+    if (!entries) return reader_.reset();
+    for (const LedgerEntry& entry : *entries) {
+      out += fmt::format("id: {}\nevent: {}\ndata: {}\n\n", entry.number, name(entry.kind), entry_json(entry));
+      after_ = entry.number;
+    }
+  }
+
+  const ApiBoard& board_;
+  std::string path_;
+  std::optional<std::uint64_t> after_;
+  std::atomic<int>& streams_;
+  std::optional<LedgerReader> reader_;
+  std::uint64_t seen_ = 0;
+  Instant said_;
+};
+
+std::optional<std::uint64_t> number_in(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, trouble] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (trouble != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 }  // namespace
 
 HttpResponse Api::trouble(int status, std::string_view sentence) { return error(status, sentence); }
@@ -98,6 +168,7 @@ HttpResponse Api::answer(const HttpRequest& request) {
 HttpResponse Api::get(const HttpRequest& request) {
   if (request.path == "/v1/status") return json(status_json(board_.snapshot(), kVersion, now()));
   if (request.path == kConnections) return connections(request);
+  if (request.path == "/v1/events") return events(request);
   if (request.path == "/v1/policy") return json(policy_json(*board_.snapshot().policy));
   if (request.path == "/v1/openapi.yaml") return {200, "application/yaml", std::string(kOpenApi), nullptr};
   if (request.path == "/metrics")
@@ -114,8 +185,8 @@ HttpResponse Api::connections(const HttpRequest& request) {
   if (!filter) return json(error_json(filter.error()), 400);
   std::size_t limit = kPage;
   if (const std::string* const given = request.parameter("limit")) {
-    const auto [end, trouble] = std::from_chars(given->data(), given->data() + given->size(), limit);
-    if (trouble != std::errc{} || end != given->data() + given->size() || limit < 1 || limit > kLongestPage)
+    limit = number_in(*given).value_or(0);
+    if (limit < 1 || limit > kLongestPage)
       return error(400, fmt::format("`limit` is a number from 1 to {}", kLongestPage));
   }
   std::optional<NamedId> after;
@@ -126,6 +197,19 @@ HttpResponse Api::connections(const HttpRequest& request) {
   }
   const ApiTables::Page page = ApiTables(board_.snapshot()).page(*filter, after, limit);
   return json(connections_json(page.connections, page.more ? text(page.connections.back().id) : std::string()));
+}
+
+HttpResponse Api::events(const HttpRequest& request) {
+  std::optional<std::uint64_t> after;
+  const std::string* given = request.parameter("after");
+  // A browser that connects again says how far it came; that is newer than what its address says.
+  if (!request.last_event_id.empty()) given = &request.last_event_id;
+  if (given != nullptr) {
+    after = number_in(*given);
+    if (!after) return error(400, "`after` and Last-Event-ID are the id of an event: a number");
+  }
+  if (streams_.load() >= kMostStreams) return error(503, "too many streams are being read: try again in a moment");
+  return {200, "text/event-stream", {}, std::make_unique<Events>(board_, run_dir_.ledger(), after, streams_)};
 }
 
 HttpResponse Api::explain(const ConnectionView& view) {

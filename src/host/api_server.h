@@ -1,9 +1,13 @@
 // The API of the control plane: what is answered at which path. docs/openapi.yaml describes it for others.
 //
+// An event stream reads the ledger at its reader's pace: its place in it is a number, and nothing is held for it in
+// memory but the part that is being sent.
+//
 // What lives here: Api, which answers requests out of the tables and the ledger, and hands orders to the control
 // thread. What does not: sockets and HTTP (http.h), JSON (api_json.h), metrics (api_metrics.h).
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -29,6 +33,7 @@ class Api final : public HttpHandler {
  private:
   HttpResponse get(const HttpRequest& request);
   HttpResponse connections(const HttpRequest& request);
+  HttpResponse events(const HttpRequest& request);
   HttpResponse explain(const ConnectionView& view);
   HttpResponse probe(const ApiTables& tables, const ConnectionView& view, const HttpRequest& request);
   HttpResponse end(const ApiTables& tables, const ConnectionView& view, const HttpRequest& request);
@@ -36,6 +41,7 @@ class Api final : public HttpHandler {
 
   ApiBoard& board_;
   RunDir run_dir_;
+  std::atomic<int> streams_ = 0;
 };
 
 }  // namespace adieu::host

@@ -71,6 +71,7 @@ class ControlProcess {
     poller_.add(stop, kStop);
     poller_.add(board_.bell(), kOrders);
     board_.show_policy(policy_);
+    ledger_.in_force(attendant_.controller().policy().fingerprint);
   }
   void run(HttpDoors doors);
 

@@ -99,9 +99,10 @@ TEST(Ledger, KeepsWhatIsToldTwiceOnce) {
   }
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open(book.path().c_str(), &db), SQLITE_OK);
-  for (const char* table : {"receipt", "ended"}) {
+  for (const char* table : {"receipt", "end"}) {
     sqlite3_stmt* count = nullptr;
-    sqlite3_prepare_v2(db, (std::string("SELECT count(*) FROM ") + table).c_str(), -1, &count, nullptr);
+    sqlite3_prepare_v2(db, (std::string("SELECT count(*) FROM entry WHERE kind='") + table + "'").c_str(), -1, &count,
+                       nullptr);
     ASSERT_EQ(sqlite3_step(count), SQLITE_ROW);
     EXPECT_EQ(sqlite3_column_int(count, 0), 1) << table;
     sqlite3_finalize(count);
@@ -183,7 +184,7 @@ TEST(Ledger, WhoseFolderIsMissingKeepsNothingUntilItIsThere) {
 
 TEST(Ledger, ForgetsTheOldestBeyondItsBound) {
   const TemporaryDirectory dir;
-  SqliteLedger ledger(dir.path() + "/ledger.db", 100);
+  SqliteLedger ledger(dir.path() + "/ledger.db", {.rows = 100});
   ledger.name_plane(0, "engine", kIncarnation, plane::PlaneKind::Engine);
   for (std::uint32_t i = 1; i <= 1200; ++i) ASSERT_TRUE(ledger.verdict(decision(i, false), Instant{1}));
   ASSERT_TRUE(ledger.commit());
