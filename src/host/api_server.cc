@@ -27,6 +27,8 @@ constexpr int kMostStreams = 16;
 constexpr unsigned kEventsAtOnce = 256;
 // So that both ends notice when the other is gone.
 constexpr Duration kSilentFor = seconds(15);
+// How long a stream whose reader has gone may hold its place.
+constexpr Duration kLookForReader = milliseconds(250);
 // Between two looks for a sign of the peer.
 constexpr Duration kLookAgain = milliseconds(5);
 
@@ -96,7 +98,7 @@ class Events final : public HttpStream {
     const std::uint64_t news = seen_;
     if (reader_) read(out);
     // All that was there has been read: the next read is worth it once there is news.
-    if (out.empty()) seen_ = board_.await_news(news, seconds(1));
+    if (out.empty()) seen_ = board_.await_news(news, kLookForReader);
     if (out.empty() && now() - said_ >= kSilentFor) out = ":\n\n";
     if (!out.empty()) said_ = now();
     return true;

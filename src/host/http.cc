@@ -190,6 +190,7 @@ class Parser final : public httplib::Server {
     if (from.stream == nullptr) return to.set_content(from.body, from.type);
     const std::shared_ptr<HttpStream> stream = std::move(from.stream);
     to.set_chunked_content_provider(from.type, [stream](std::size_t, httplib::DataSink& sink) {
+      if (!sink.is_writable()) return false;
       std::string part;
       const bool more = stream->next(part);
       if (!part.empty() && !sink.write(part.data(), part.size())) return false;
@@ -277,7 +278,9 @@ Result<std::string> read_token(const std::string& file) {
   struct stat facts{};
   if (::fstat(opened.get(), &facts) < 0 || !S_ISREG(facts.st_mode))
     return failed(fmt::format("the token {} is no regular file", file));
-  if ((facts.st_mode & 07377) != 0)
+  if (facts.st_uid != ::geteuid() && facts.st_uid != 0)
+    return failed(fmt::format("the token {} belongs to another user", file));
+  if ((facts.st_mode & 07177) != 0)
     return failed(fmt::format("the token {} can be read or written by others: chmod 600 {}", file, file));
   std::array<char, 4096> octets{};
   const ssize_t got = ::read(opened.get(), octets.data(), octets.size());
@@ -383,25 +386,30 @@ class HttpServer::Impl {
     if (index == 0) {
       const auto peer = peer_of(socket.get());
       if (!peer || (peer->user != 0 && peer->user != own_user_))
-        return turn_away(socket.get(), 403, "Forbidden", "only root and the user who runs `adieu up` are answered");
+        return turn_away(std::move(socket), 403, "Forbidden",
+                         "only root and the user who runs `adieu up` are answered");
       user = peer->user;
     }
     const std::unique_lock lock(mutex_);
     if (door.sockets.size() >= kMostHttpConnections)
-      return turn_away(socket.get(), 503, "Service Unavailable", "too many are being served: try again in a moment");
+      return turn_away(std::move(socket), 503, "Service Unavailable",
+                       "too many are being served: try again in a moment");
     try {
       std::thread([this, &door, number = socket.get(), user] { serve(door, number, user); }).detach();
     } catch (const std::system_error&) {
-      return turn_away(socket.get(), 503, "Service Unavailable", "no thread can be started: try again in a moment");
+      return turn_away(std::move(socket), 503, "Service Unavailable",
+                       "no thread can be started: try again in a moment");
     }
     door.sockets.insert(socket.release());
   }
 
-  void turn_away(int socket, int status, std::string_view reason, std::string_view sentence) {
-    // A fresh socket's buffer has room for this; whoever does not read it does not hold the others up.
+  // A fresh socket's buffer has room for this; whoever does not read it does not hold the others up. It stays open for
+  // a while: who is still writing a request would else find a broken pipe, and no reason.
+  void turn_away(Descriptor socket, int status, std::string_view reason, std::string_view sentence) {
     const std::string all = canned(status, reason, handler_.trouble(status, sentence));
-    ::send(socket, all.data(), all.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    ::shutdown(socket, SHUT_WR);
+    ::send(socket.get(), all.data(), all.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    ::shutdown(socket.get(), SHUT_WR);
+    turned_away_[next_turned_away_++ % turned_away_.size()] = std::move(socket);
   }
 
   void serve(Door& door, int number, std::uint32_t user) {
@@ -425,6 +433,8 @@ class HttpServer::Impl {
   std::array<Door, 2> doors_;  // the socket's, and loopback's
   std::mutex mutex_;           // over `sockets`
   std::condition_variable all_gone_;
+  std::array<Descriptor, 16> turned_away_;  // the latest
+  std::size_t next_turned_away_ = 0;
   std::thread thread_;
 };
 
