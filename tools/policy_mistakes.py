@@ -19,8 +19,8 @@ def document(root):
     for file in sorted((root / "tests/host/policy_mistakes").glob("*.toml")):
         number, title = file.stem.split("_", 1)
         said = file.with_suffix(".expected").read_text().strip()
-        parts.append(f"## {int(number)}. {title.replace('_', ' ').capitalize()}\n\n```toml\n{file.read_text().strip()}\n```\n\n"
-                     f"```text\n{said}\n```\n")
+        heading = f"{int(number)}. {title.replace('_', ' ').capitalize()}"
+        parts.append(f"## {heading}\n\n```toml\n{file.read_text().strip()}\n```\n\n```text\n{said}\n```\n")
     return "\n".join(parts)
 
 

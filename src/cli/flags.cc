@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "host/ledger.h"
 #include "host/log.h"
 #include "host/text.h"
 
@@ -115,6 +116,14 @@ void add_policy_flags(CLI::App& command, std::string& file, control::Rule& rule)
     if (std::ranges::find(before, one) == before.end()) policy->excludes(one);
 }
 
+void add_control_flags(CLI::App& command, host::ControlOptions& options) {
+  add_sweep_flag(command, options.sweep);
+  command.add_option("--ledger-rows", options.ledger.rows, "entries that the ledger keeps; the oldest go first")
+      ->check(CLI::Range(1000, 1'000'000'000))
+      ->capture_default_str();
+  add_duration(command, "--ledger-age", options.ledger.age, "for how long it keeps them");
+}
+
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
   command.add_option("--run-dir", run_dir,
                      "where the processes find each other (default: $ADIEU_RUN_DIR, else /run/adieu or "
@@ -144,7 +153,7 @@ void add_what_people_call(CLI::App& app) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_engine_flags(*up, up_command->options.engine);
   add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
-  add_sweep_flag(*up, up_command->options.control.sweep);
+  add_control_flags(*up, up_command->options.control);
   up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
 
   const auto [ls, ls_command] =
@@ -171,6 +180,33 @@ void add_policy(CLI::App& app) {
       *policy, "show", "the policy in force, and what follows from each rule", run_policy_show);
   add_run_dir_flag(*show, show_command->run_dir);
   show->add_option("file", show_command->file, "this file instead of the policy in force");
+  const auto [attempt, try_command] = add_command<PolicyTryCommand>(
+      *policy, "try", "what a policy's file would have decided over the ledger's past", run_policy_try);
+  add_run_dir_flag(*attempt, try_command->run_dir);
+  attempt->add_option("file", try_command->file, "the policy's file")->required();
+}
+
+void add_log(CLI::App& app) {
+  const auto [log, command] =
+      add_command<LogCommand>(app, "log", "what was judged, commanded, answered and ended, newest last", run_log);
+  add_run_dir_flag(*log, command->run_dir);
+  log->add_option("connection", command->what, "only its entries: an ID, or LOCAL REMOTE as address:port")
+      ->type_name("")
+      ->expected(0, 2);
+  add_duration(*log, "--since", command->since, "only what is younger than this (1h)")->default_str("");
+  std::vector<std::string> kinds;
+  for (unsigned i = 0; i < host::kEntryKinds; ++i) kinds.emplace_back(name(static_cast<host::EntryKind>(i)));
+  log->add_option("--kind", command->kinds, "only entries of these kinds")
+      ->type_name("")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::IsMember(kinds));
+  log->add_option("--limit", command->limit, "at most so many, the newest")
+      ->check(CLI::Range(1U, 1'000'000'000U))
+      ->capture_default_str();
+  log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
+  log->add_flag("--json", command->json, "one JSON object a line");
 }
 
 void add_story(CLI::App& app) {
@@ -184,6 +220,9 @@ void add_story(CLI::App& app) {
   story->add_option("--natives", command->natives, "where half_closing_client and endless_server are");
   story->add_option("--at-a-time", command->at_a_time, "how many chapters run together (4)")->check(CLI::Range(1, 7));
   story->add_flag("--keep-output", command->keep_output, "print what the programs printed, too");
+  CLI::Option* const defaults = story->add_flag("--default-timers", command->default_timers,
+                                                "the long form of chapter 5: shorten nothing, and wait it out");
+  add_duration(*story, "--idle", command->idle, "how long the connections of the long form are idle")->needs(defaults);
 }
 
 // An empty group hides them from --help.
@@ -205,7 +244,7 @@ void add_what_up_starts(CLI::App& app) {
   add_sweep_flag(*kernel, kernel_command->sweep);
   control->add_option("--policy", control_command->control.policy_file, "the policy's file");
   control->add_option("--policy-text", control_command->control.policy_text, "a policy without a file");
-  add_sweep_flag(*control, control_command->control.sweep);
+  add_control_flags(*control, control_command->control);
 }
 
 }  // namespace
@@ -214,6 +253,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
+  add_log(app);
   add_policy(app);
   add_story(app);
   add_what_up_starts(app);

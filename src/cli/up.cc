@@ -62,7 +62,8 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
   }
   const host::ControlOptions& control = options.control;
   commands.control = common("control-process");
-  add(commands.control, {"--sweep", host::text(control.sweep)});
+  add(commands.control, {"--sweep", host::text(control.sweep), "--ledger-rows", std::to_string(control.ledger.rows),
+                         "--ledger-age", host::text(control.ledger.age)});
   if (!control.policy_file.empty())
     add(commands.control, {"--policy", control.policy_file});
   else

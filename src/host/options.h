@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "control/rule.h"
+#include "host/ledger.h"
 #include "host/text.h"
 
 namespace adieu::host {
@@ -36,6 +37,7 @@ struct ControlOptions {
   std::string policy_file;  // read now and at each reload; empty: none
   std::string policy_text;  // holds without a file; empty: the built-in policy
   Duration sweep = seconds(1);
+  LedgerBounds ledger;
 };
 
 struct UpOptions {

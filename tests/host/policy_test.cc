@@ -11,7 +11,11 @@
 #include <fstream>
 #include <sstream>
 
+#include "control/controller.h"
+#include "control/judge.h"
+#include "host/ledger.h"
 #include "host/memory.h"
+#include "host/policy_try.h"
 #include "world.h"
 
 namespace adieu::host {
@@ -257,6 +261,7 @@ states = ["fin-wait-2", "close-wait"]
 from = "sysctl here"
 [default]
 keep_path = "known"
+interval = "1h"
 )");
   EXPECT_EQ(policy.path_timers.size(), built_in_policy().path_timers.size() + 1);
   EXPECT_EQ(shortest(policy.policy, State::Established), seconds(180));
@@ -298,9 +303,9 @@ TEST(PolicyMistakes, AreAllToldAtOnceInTheOrderOfTheFile) {
 }
 
 TEST(PolicyMistakes, InAFilterAreFoundBehindEscapesAndLetters) {
-  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = \"comm \\\"a b\\\" and pid x\"\n").at(0).column, 32U);
-  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = \"comm \xc3\xa4 and pid x\"\n").at(0).column, 26U);
-  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = 'comm \"a b\" and pid x'\n").at(0).column, 30U);
+  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = \"comm \\\"a b\\\" and pid x\"\n").at(0).column, 31U);
+  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = \"comm \xc3\xa4 and pid x\"\n").at(0).column, 25U);
+  EXPECT_EQ(mistakes("[[rule]]\nname = \"x\"\nmatch = 'comm \"a b\" and pid x'\n").at(0).column, 29U);
 }
 
 TEST(PolicyMistakes, OfBoundariesComeInPairs) {
@@ -338,6 +343,96 @@ TEST(PolicyMistakes, OfTextThatIsNoTomlAreOneEach) {
     EXPECT_EQ(mistakes(text).size(), *text == '\0' ? 0U : 1U) << text;
   EXPECT_EQ(mistakes(std::string(100'000, '[')).size(), 1U);
   EXPECT_EQ(mistakes("a = " + std::string(100'000, '[')).size(), 1U);
+}
+
+// ---- over the ledger's past
+
+// Asked `questions` times in 100 s and silent all the while, in FIN-WAIT-2.
+struct Past {
+  explicit Past(std::uint16_t questions) {
+    record.generation = 1;
+    record.local = {Address::v4(10, 0, 0, 1), 1000};
+    record.remote = {Address::v4(10, 0, 0, 2), questions};
+    record.state = State::FinWait2;
+    record.state_entered = record.last_heard = at - seconds(150);
+    record.heard = 9;
+    record.can_probe = true;
+    record.probes[static_cast<unsigned>(ProbeForm::Bare)] = questions;
+    record.probe_first = at - seconds(120);
+    record.probe_last = at - seconds(20);
+    using enum plane::Ability;
+    const control::Attention attention{.abilities = ProbeBare | AbortReset | AbortSilent | GuardedAbort | ReportsHeard,
+                                       .gaps = {},
+                                       .plane_stopped_since = {},
+                                       .time_wait = {}};
+    decision.id = {0xfeed, questions, 1};
+    decision.evidence = control::gather(record, attention, at);
+    decision.verdict = control::judge(decision.evidence, Rule{}, at);
+  }
+  // As a control plane writes it down that follows the built-in policy.
+  void into(SqliteLedger& ledger) {
+    if (decision.verdict.standing == control::Standing::Gone) {
+      plane::Command reset;
+      reset.kind = plane::CommandKind::Abort;
+      reset.id = decision.id;
+      decision.command = reset;
+    }
+    ASSERT_TRUE(ledger.verdict(decision, at));
+  }
+  Instant at = Instant{0} + hours(1);
+  plane::Record record;
+  control::Decision decision;
+};
+
+struct Tried : testing::Test {
+  Tried() {
+    SqliteLedger ledger(dir.path() + "/ledger.db");
+    ledger.name_plane(0, "engine", 0xfeed, plane::PlaneKind::Engine);
+    Past(12).into(ledger);  // suspect
+    Past(31).into(ledger);  // gone, and reset
+    EXPECT_TRUE(ledger.commit());
+  }
+  Trial by(const std::string& text) {
+    const auto ledger = LedgerReader::open(dir.path() + "/ledger.db");
+    const auto trial = try_policy(read(text), *ledger);
+    EXPECT_TRUE(trial);
+    return *trial;
+  }
+  TemporaryDirectory dir;
+};
+
+TEST_F(Tried, ByThePolicyThatWasInForceNothingDiffers) {
+  const Trial trial = by("");
+  EXPECT_EQ(trial.verdicts, 2U);
+  EXPECT_EQ(trial.rules.at(0).same, 2U);
+  EXPECT_TRUE(trial.differences.empty());
+}
+
+TEST_F(Tried, ByARuleThatNeedsFewerQuestionsAnotherOneWouldHaveEnded) {
+  const Trial trial = by("[default]\nprobes = 12\n");
+  ASSERT_EQ(trial.differences.size(), 1U);
+  EXPECT_EQ(trial.rules.at(0).ends, 1U);
+  const Difference& d = trial.differences.front();
+  EXPECT_TRUE(d.ends());
+  EXPECT_EQ(d.id, (NamedId{"engine", 12, 1}));
+  EXPECT_EQ(d.was, "suspect");
+  EXPECT_EQ(d.would_be, "gone");
+  EXPECT_EQ(d.would_do, "reset");
+  EXPECT_EQ(by("[default]\nprobes = 13\n").differences.size(), 0U);
+}
+
+TEST_F(Tried, ByARuleThatOnlyTellsTheGoneOneWouldHaveBeenSpared) {
+  const Trial trial = by("[[rule]]\nname = \"port\"\nmatch = \"dport = :31\"\nwhen_gone = \"tell\"\n");
+  ASSERT_EQ(trial.differences.size(), 1U);
+  EXPECT_EQ(trial.rules.at(0).spares, 1U);
+  EXPECT_EQ(trial.rules.at(1).same, 1U);
+  EXPECT_TRUE(trial.differences.front().spares());
+  EXPECT_EQ(by("dry_run = true\n").rules.at(0).spares, 1U);
+}
+
+TEST_F(Tried, ARuleThatAsksForAProcessIsSaidToBeBlind) {
+  EXPECT_TRUE(by("[[rule]]\nname = \"x\"\nmatch = \"pid 1\"\nexempt = true\n").needs_processes);
+  EXPECT_FALSE(by("").needs_processes);
 }
 
 // ---- how it reaches readers
