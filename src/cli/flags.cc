@@ -215,6 +215,10 @@ void add_policy(CLI::App& app) {
       *policy, "show", "the policy in force, and what follows from each rule", run_policy_show);
   add_run_dir_flag(*show, show_command->run_dir);
   show->add_option("file", show_command->file, "this file instead of the policy in force");
+  const auto [attempt, try_command] = add_command<PolicyTryCommand>(
+      *policy, "try", "what a policy's file would have decided over the ledger's past", run_policy_try);
+  add_run_dir_flag(*attempt, try_command->run_dir);
+  attempt->add_option("file", try_command->file, "the policy's file")->required();
 }
 
 void add_what_people_command(CLI::App& app) {

@@ -52,6 +52,8 @@ void print_notes(const host::Census& census, const host::Walk& walk, Instant now
     fmt::print("control is {}: not judged since {}; the standings were worked out here, from the tables\n",
                name(census.control), since.is_known() ? ago(since, now) + " ago" : "the beginning");
   }
+  if (!census.policy_known)
+    fmt::print("the policy in force cannot be read: the standings were worked out by the built-in one\n");
   for (const host::PlaneSeen& plane : census.planes)
     if (plane.failed) fmt::print("plane {} failed: its process {} is dead\n", plane.name, plane.process);
   if (walk.unreadable > 0) fmt::print("{} connections could not be read: their plane died writing\n", walk.unreadable);

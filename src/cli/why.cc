@@ -158,6 +158,7 @@ void run_why(const WhyCommand& options) {
   }
   print_facts(*found);
   print_judgement(*found);
+  if (!census->policy_known) line("", "the policy in force cannot be read: judged by the built-in one");
   print_ledger(rows);
 }
 
