@@ -34,8 +34,14 @@ struct UpCommand {
 };
 void run_up(UpCommand& command);
 
+// Of ls, why and watch --once: 0 nothing found, 1 found, 2 trouble, so that a watchdog can ask `adieu ls standing gone`.
+inline constexpr int kFound = 1;
+
 struct LsCommand {
   std::string run_dir;
+  std::vector<std::string> filter;  // words of one text
+  std::string sort = "ends";        // one of kOrders (listing.h)
+  bool all = false;                 // those that have ended, too
   bool json = false;
 };
 void run_ls(const LsCommand& command);

@@ -1,6 +1,7 @@
 // The command line: every subcommand's flags, with their checks. The one file that knows CLI11, which takes ten seconds
 // to compile. What does not live here: what the options mean (host/options.h), the work (one file a subcommand).
 #include "cli/command.h"
+#include "cli/listing.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -114,6 +115,11 @@ void add_verbose_flag(CLI::App& command) {
   command.add_flag_callback("-v,--verbose", [] { host::log_everything(); }, "say on stderr what happens");
 }
 
+// Words that begin with a dash (`-v`) stay options: no filter has one.
+void add_filter_words(CLI::App& command, std::vector<std::string>& words) {
+  command.add_option("filter", words, "which connections, in the words of ss(8) and adieu's own: state close-wait and dport = :443");
+}
+
 // The options of a subcommand, and what runs with them once they are read.
 template <typename Command, typename Run>
 std::pair<CLI::App*, std::shared_ptr<Command>> add_command(CLI::App& app, const char* name, const char* help, Run run) {
@@ -138,6 +144,11 @@ void add_what_people_call(CLI::App& app) {
   const auto [ls, ls_command] =
       add_command<LsCommand>(app, "ls", "list the connections of every plane, and how they stand", run_ls);
   add_run_dir_flag(*ls, ls_command->run_dir);
+  add_filter_words(*ls, ls_command->filter);
+  ls->add_option("--sort", ls_command->sort, "what comes first")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kOrders), std::end(kOrders))))
+      ->capture_default_str();
+  ls->add_flag("--all", ls_command->all, "those that have ended, too, as long as their plane remembers them");
   ls->add_flag("--json", ls_command->json, "one JSON object a line");
 
   const auto [why, why_command] =

@@ -96,6 +96,7 @@ class Scene {
  private:
   lab::Process& keep(std::string name, lab::Process process);
   void sample_ls();
+  std::string run_why(const std::string& id, std::string_view flags);
   void sample_ss(const lab::Net& net);
   void remember(const std::string& key, std::string state, Instant since);
 
