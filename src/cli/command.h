@@ -34,7 +34,8 @@ struct UpCommand {
 };
 void run_up(UpCommand& command);
 
-// Of ls, why and watch --once: 0 nothing found, 1 found, 2 trouble, so that a watchdog can ask `adieu ls standing gone`.
+// Of ls, why and watch --once: 0 nothing found, 1 found, 2 trouble, so that a watchdog can ask `adieu ls standing
+// gone`.
 inline constexpr int kFound = 1;
 
 struct LsCommand {

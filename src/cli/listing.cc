@@ -87,8 +87,8 @@ Order order_of(const std::string& name) {
 
 Listing list(const host::CensusView& census, const control::Filter& filter, bool ended_too, Order order) {
   Listing listing;
-  listing.walk = census.each(filter, ended_too,
-                             [&](const host::ConnectionView& view) { listing.lines.push_back(line_of(view)); });
+  listing.walk =
+      census.each(filter, ended_too, [&](const host::ConnectionView& view) { listing.lines.push_back(line_of(view)); });
   std::ranges::sort(listing.lines, [order](const Line& a, const Line& b) { return comes_before(a, b, order); });
   return listing;
 }

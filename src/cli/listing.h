@@ -14,8 +14,7 @@
 namespace adieu::cli {
 
 enum class Order : std::uint8_t { Ends, Age, State, Standing, Local, Peer, Recv, Send, Heard };
-inline constexpr const char* kOrders[] = {"ends", "age",  "state", "standing", "local",
-                                          "peer", "recv", "send",  "heard"};
+inline constexpr const char* kOrders[] = {"ends", "age", "state", "standing", "local", "peer", "recv", "send", "heard"};
 inline constexpr unsigned kOrderCount = 9;
 // One of kOrders; Ends for anything else.
 Order order_of(const std::string& name);

@@ -230,7 +230,8 @@ std::string Scene::run_why(const std::string& id, std::string_view flags) {
   const auto command = fmt::format("{} why --run-dir {} {} {}", settings_.program, run_dir(), flags, id);
   lab::Process why = world_.start(nets_.front(), lab::words(command));
   const auto status = why.wait(seconds(10));
-  if (status != 1) throw lab::Trouble(fmt::format("adieu why found nothing ({}): {}", status.value_or(-1), why.output()));
+  if (status != 1)
+    throw lab::Trouble(fmt::format("adieu why found nothing ({}): {}", status.value_or(-1), why.output()));
   return why.output();
 }
 

@@ -88,10 +88,10 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
   const std::string age =
       r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("a time not known");
   const std::string_view standing = control::name(verdict.standing);
-  screen.line("state", fmt::format("{} for {}; peer {}; {}; unread {}, unacknowledged {}", name(r.state), age,
-                                   screen.paint(colour_of(standing), standing),
-                                   r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread),
-                                   count(r.unsent)));
+  screen.line("state",
+              fmt::format("{} for {}; peer {}; here: {}; unread {}, unacknowledged {}", name(r.state), age,
+                          screen.paint(colour_of(standing), standing),
+                          r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread), count(r.unsent)));
 }
 
 std::string will_end(const host::ConnectionView& view) {
@@ -121,9 +121,9 @@ void add_judgement(Screen& screen, const host::ConnectionView& view) {
   }
   if (shown < grounds.size()) screen.plain(fmt::format("  and {} more: see --json", grounds.size() - shown));
   if (view.seen.not_judged_since)
-    screen.plain(fmt::format("  control is {}: not judged since {}", name(view.control),
-                             view.judged_at.is_known() ? host::readable(view.now - view.judged_at) + " ago"
-                                                       : std::string("the beginning")));
+    screen.plain(fmt::format(
+        "  control is {}: not judged since {}", name(view.control),
+        view.judged_at.is_known() ? host::readable(view.now - view.judged_at) + " ago" : std::string("the beginning")));
   const auto advice = view.advice();
   for (std::size_t i = 0; i < advice.size(); ++i) screen.line(i == 0 ? "you can" : "", advice[i]);
 }

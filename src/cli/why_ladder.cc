@@ -106,7 +106,9 @@ std::vector<Row> past(const host::ConnectionView& view) {
     };
     if (std::ranges::none_of(rows, same)) rows.push_back(std::move(row));
   };
-  Row entered = entry_of(r);
+  // The kernel does not tell when a socket came into its state, nor by which segment.
+  Row entered =
+      view.kind == plane::PlaneKind::Kernel ? Row{r.state_entered, Way::Mark, "first seen in this state"} : entry_of(r);
   entered.left = name(r.state);
   entered.right = peer_of(r.state);
   const Standing standing = view.seen.verdict.standing;
@@ -147,9 +149,7 @@ std::vector<Row> future(const host::ConnectionView& view) {
   return rows;
 }
 
-void sort(std::vector<Row>& rows) {
-  std::ranges::stable_sort(rows, {}, &Row::at);
-}
+void sort(std::vector<Row>& rows) { std::ranges::stable_sort(rows, {}, &Row::at); }
 
 std::string time_of(const Row& row, Instant now) {
   if (!row.at.is_known()) return "ever after";

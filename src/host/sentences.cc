@@ -53,8 +53,7 @@ std::string sentence(const control::Ground& ground) {
       return fmt::format("a proof needs {} more to stay unanswered", times(n, "question"));
     case GroundKind::TimeMissing: return fmt::format("a proof needs {} more of attended time", span);
     case GroundKind::FormUnused: return fmt::format("it has not been asked by {} yet", named<ProbeForm>(n));
-    case GroundKind::SignsMayBeMissed:
-      return "its plane may miss signs of life: it can never be proven gone";
+    case GroundKind::SignsMayBeMissed: return "its plane may miss signs of life: it can never be proven gone";
     case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
@@ -64,8 +63,7 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", times(n, "connection"), span);
     case GroundKind::HostHeard: return fmt::format("another connection to its host was heard {} ago", span);
     case GroundKind::LossMeasured:
-      return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more",
-                         static_cast<double>(n) / 10);
+      return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
     case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
     case GroundKind::Acts:
       return fmt::format("the rule ends it as {}{}", control::name(static_cast<control::Cause>(n)),
