@@ -54,6 +54,16 @@ struct WhyCommand {
 };
 void run_why(const WhyCommand& command);
 
+struct WatchCommand {
+  std::string run_dir;
+  std::vector<std::string> filter;
+  std::string sort = "ends";
+  bool all = false;
+  bool once = false;
+  Duration interval = seconds(1);
+};
+void run_watch(const WatchCommand& command);
+
 struct StoryCommand {
   std::vector<int> chapters;  // none: all
   std::string json;

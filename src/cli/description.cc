@@ -73,7 +73,7 @@ std::string help_text(const CommandText& command, std::string_view path) {
       add_line(out, left_of(option), help);
     }
   };
-  section("What it is about", true);
+  section("Arguments", true);
   section("Options", false);
   if (!command.commands.empty()) out += "\nCommands:\n";
   for (const CommandText& one : command.commands) add_line(out, one.name, one.help);

@@ -132,6 +132,16 @@ void add_filter_words(CLI::App& command, std::vector<std::string>& words) {
       ->type_name("FILTER");
 }
 
+// What ls and watch have in common.
+void add_listing_flags(CLI::App& command, auto& options) {
+  add_run_dir_flag(command, options.run_dir);
+  add_filter_words(command, options.filter);
+  command.add_option("--sort", options.sort, "what comes first")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kOrders), std::end(kOrders))))
+      ->capture_default_str();
+  command.add_flag("--all", options.all, "those that have ended, too, as long as their plane remembers them");
+}
+
 // The options of a subcommand, and what runs with them once they are read.
 template <typename Command, typename Run>
 std::pair<CLI::App*, std::shared_ptr<Command>> add_command(CLI::App& app, const char* name, const char* help, Run run) {
@@ -155,12 +165,7 @@ void add_what_people_call(CLI::App& app) {
 
   const auto [ls, ls_command] =
       add_command<LsCommand>(app, "ls", "list the connections of every plane, and how they stand", run_ls);
-  add_run_dir_flag(*ls, ls_command->run_dir);
-  add_filter_words(*ls, ls_command->filter);
-  ls->add_option("--sort", ls_command->sort, "what comes first")
-      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kOrders), std::end(kOrders))))
-      ->capture_default_str();
-  ls->add_flag("--all", ls_command->all, "those that have ended, too, as long as their plane remembers them");
+  add_listing_flags(*ls, *ls_command);
   ls->add_flag("--json", ls_command->json, "one JSON object a line");
 
   const auto [why, why_command] =
@@ -171,6 +176,11 @@ void add_what_people_call(CLI::App& app) {
       ->expected(1, 2)
       ->type_name("CONNECTION");
   why->add_flag("--json", why_command->json, "one JSON object");
+
+  const auto [watch, watch_command] = add_command<WatchCommand>(app, "watch", "the connections, live", run_watch);
+  add_listing_flags(*watch, *watch_command);
+  watch->add_flag("--once", watch_command->once, "print one screen and exit");
+  add_duration(*watch, "--interval", watch_command->interval, "between two looks");
 }
 
 void add_story(CLI::App& app) {
