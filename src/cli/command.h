@@ -64,6 +64,17 @@ struct WatchCommand {
 };
 void run_watch(const WatchCommand& command);
 
+struct LogCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
+  std::vector<std::string> kinds;
+  Duration since;  // 0: whenever
+  unsigned limit = 100;
+  bool follow = false;
+  bool json = false;
+};
+void run_log(const LogCommand& command);
+
 struct StoryCommand {
   std::vector<int> chapters;  // none: all
   std::string json;
@@ -72,6 +83,8 @@ struct StoryCommand {
   std::string natives;
   unsigned at_a_time = 4;
   bool keep_output = false;
+  bool default_timers = false;  // the long form of a chapter
+  Duration idle = minutes(10);  // its silence
 };
 void run_story(const StoryCommand& command);
 

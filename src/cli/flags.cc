@@ -14,6 +14,7 @@
 #include <memory>
 #include <sstream>
 
+#include "host/ledger.h"
 #include "host/log.h"
 #include "host/text.h"
 
@@ -110,6 +111,10 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
   command.add_flag("!--no-probes", rule.probing, "ask nobody; only judge what is seen");
   command.add_flag("!--dry-run", rule.act, "reach verdicts, end nobody by them");
   add_sweep_flag(command, options.sweep);
+  command.add_option("--ledger-rows", options.ledger.rows, "entries that the ledger keeps; the oldest go first")
+      ->check(CLI::Range(1000, 1'000'000'000))
+      ->capture_default_str();
+  add_duration(command, "--ledger-age", options.ledger.age, "for how long it keeps them");
 }
 
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
@@ -183,6 +188,29 @@ void add_what_people_call(CLI::App& app) {
   add_duration(*watch, "--interval", watch_command->interval, "between two looks");
 }
 
+void add_log(CLI::App& app) {
+  const auto [log, command] =
+      add_command<LogCommand>(app, "log", "what was judged, commanded, answered and ended, newest last", run_log);
+  add_run_dir_flag(*log, command->run_dir);
+  log->add_option("connection", command->what, "only its entries: an ID, or LOCAL REMOTE as address:port")
+      ->type_name("")
+      ->expected(0, 2);
+  add_duration(*log, "--since", command->since, "only what is younger than this (1h)")->default_str("");
+  std::vector<std::string> kinds;
+  for (unsigned i = 0; i < host::kEntryKinds; ++i) kinds.emplace_back(name(static_cast<host::EntryKind>(i)));
+  log->add_option("--kind", command->kinds, "only entries of these kinds")
+      ->type_name("")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::IsMember(kinds));
+  log->add_option("--limit", command->limit, "at most so many, the newest")
+      ->check(CLI::Range(1U, 1'000'000'000U))
+      ->capture_default_str();
+  log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
+  log->add_flag("--json", command->json, "one JSON object a line");
+}
+
 void add_story(CLI::App& app) {
   const auto [story, command] =
       add_command<StoryCommand>(app, "story", "the half-close story, in network namespaces of its own", run_story);
@@ -196,6 +224,9 @@ void add_story(CLI::App& app) {
       ->type_name("DIR");
   story->add_option("--at-a-time", command->at_a_time, "how many chapters run together (4)")->check(CLI::Range(1, 7));
   story->add_flag("--keep-output", command->keep_output, "print what the programs printed, too");
+  CLI::Option* const defaults = story->add_flag("--default-timers", command->default_timers,
+                                                "the long form of chapter 5: shorten nothing, and wait it out");
+  add_duration(*story, "--idle", command->idle, "how long the connections of the long form are idle")->needs(defaults);
 }
 
 // What a validator says in CLI11's own way ("TEXT:{a,b}", "UINT:INT in [1 - 7]"), as people would.
@@ -308,6 +339,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
+  add_log(app);
   add_story(app);
   add_what_tells(app);
   add_what_up_starts(app);

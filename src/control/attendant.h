@@ -71,8 +71,10 @@ class Attendant {
                                  Instant now);
   void set_policy(const Policy& policy) { controller_.set_policy(policy); }
   void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
-  // The plane's process is dead: what lived in its table has ended with it. The table is read one last time.
-  void plane_failed(std::uint32_t plane, Instant now);
+  void slept(Instant now) { controller_.slept(now); }
+  // The plane's process is dead: what lived in its table has ended with it. The table is read one last time. False: the
+  // ledger cannot keep that now; the memory must stay, and this be called again.
+  [[nodiscard]] bool plane_failed(std::uint32_t plane, Instant now);
 
   // output
   Instant next_deadline() const;
@@ -86,6 +88,7 @@ class Attendant {
     plane::TableReader table;
     plane::ControlWriter writer;
     std::uint32_t commands = 0;  // of the ring
+    bool dying = false;          // its process is dead, and the ledger has not kept its last words yet
     bool failed = false;
     bool all_seen = false;  // in this sweep: no slot torn, no end that the ledger could not keep
     std::uint64_t receipts_read = 0;
@@ -98,7 +101,7 @@ class Attendant {
   void drain_receipts(std::uint32_t index, Instant now);
   void follow_hints(std::uint32_t index, Instant now);
   void sweep(std::uint32_t index, Instant now);
-  void look(std::uint32_t index, std::uint32_t slot, Instant now);
+  void look(std::uint32_t index, std::uint32_t slot, bool in_round, Instant now);
   void tell_end(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record);
   // Ledger, then rings.
   void carry_out(Instant now);

@@ -45,13 +45,14 @@ struct WatchedPlane {
   Descriptor life;  // pidfd: readable once the plane's process is dead
   std::uint64_t commands_rung = 0;
   bool listed = false;  // the supervisor of now knows it
+  bool unkept = false;  // it has ended, and the ledger could not keep its last words yet
 };
 
 class ControlProcess {
  public:
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
       : run_dir_(run_dir),
-        ledger_(run_dir.ledger()),
+        ledger_(run_dir.ledger(), options.ledger),
         attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
@@ -60,6 +61,7 @@ class ControlProcess {
           return settings;
         }()) {
     poller_.add(stop, kStop);
+    ledger_.in_force(attendant_.controller().policy().fingerprint);
   }
   void run();
 
@@ -71,6 +73,7 @@ class ControlProcess {
   Result<WatchedPlane> open(Received& received, Instant now);
   void ended(std::uint64_t incarnation, bool failed, Instant now);
   void look_for_the_dead(Instant now);
+  void notice_sleep(Instant now);
   void ring_planes();
 
   RunDir run_dir_;
@@ -81,7 +84,8 @@ class ControlProcess {
   std::map<std::uint64_t, WatchedPlane> planes_;  // by incarnation
   std::uint64_t next_token_ = kFirstPlane;
   Instant reach_at_ = Instant::unknown();
-  Instant dead_since_ = Instant::never();  // when to look for planes that did not register
+  Instant dead_since_ = Instant::never();                    // when to look for planes that did not register
+  Duration asleep_ = uptime() - (host::now() - Instant{0});  // since this host started
   std::string last_refusal_;
   bool ending_ = false;
 };
@@ -92,6 +96,7 @@ void ControlProcess::run() {
     Instant now = host::now();
     if (!supervisor_) reach_supervisor(now);
     if (dead_since_ <= now) look_for_the_dead(now);
+    notice_sleep(now);
     attendant_.attend(now);
     attended = now;
     ring_planes();
@@ -114,6 +119,13 @@ void ControlProcess::run() {
     for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
   }
   attendant_.attend(host::now());
+}
+
+// CLOCK_BOOTTIME goes on while this host is suspended, the seam's clock does not.
+void ControlProcess::notice_sleep(Instant now) {
+  const Duration asleep = uptime() - (now - Instant{0});
+  if (asleep - asleep_ > milliseconds(200)) attendant_.slept(now);
+  asleep_ = asleep;
 }
 
 void ControlProcess::ring_planes() {
@@ -236,14 +248,19 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
 void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) {
   const auto found = planes_.find(incarnation);
   if (found == planes_.end()) return;
-  if (failed) {
+  const bool is_news = !found->second.unkept;
+  if (failed && is_news) {
     const bool kernel = found->second.kind == plane::PlaneKind::Kernel;
     log_warning(fmt::format(
         "plane {} failed: {}", found->second.name,
         kernel ? "the connections it watched live on, unseen until it is back" : "what lived in it has ended with it"));
   }
-  attendant_.plane_failed(found->second.index, now);
-  poller_.remove(found->second.wake_control.get());
+  if (is_news) poller_.remove(found->second.wake_control.get());
+  if (!attendant_.plane_failed(found->second.index, now)) {
+    found->second.unkept = true;
+    dead_since_ = earlier(dead_since_, now + seconds(1));
+    return;
+  }
   planes_.erase(found);
 }
 
@@ -251,6 +268,10 @@ void ControlProcess::look_for_the_dead(Instant now) {
   dead_since_ = Instant::never();
   std::vector<std::uint64_t> dead;
   for (const auto& [incarnation, plane] : planes_) {
+    if (plane.unkept) {
+      dead.push_back(incarnation);
+      continue;
+    }
     if (supervisor_ && plane.listed) continue;
     pollfd life{plane.life.get(), POLLIN, 0};
     if (::poll(&life, 1, 0) == 1)

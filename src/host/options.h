@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "control/rule.h"
+#include "host/ledger.h"
 #include "host/text.h"
 
 namespace adieu::host {
@@ -35,6 +36,7 @@ inline constexpr const char* kDefaultAddresses[] = {"10.77.0.2/24", "fd77::2/64"
 struct ControlOptions {
   control::Rule rule;
   Duration sweep = seconds(1);
+  LedgerBounds ledger;
 };
 
 struct UpOptions {
