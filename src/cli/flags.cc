@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -257,6 +258,10 @@ OptionText describe(const CLI::Option& option) {
   text.is_repeatable =
       option.get_items_expected_max() > 1 || option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
   if (option.get_type_size_max() != 0) read_type(text, option.get_type_name());
+  if (text.is_positional() && (text.value.empty() || text.value == "TEXT" || text.value == "WORD")) {
+    text.value = option.get_name();
+    std::ranges::transform(text.value, text.value.begin(), [](unsigned char c) { return std::toupper(c); });
+  }
   for (const CLI::Option* other : option.get_excludes()) text.help += fmt::format("; not with {}", other->get_name());
   return text;
 }

@@ -106,6 +106,13 @@ of one plane, state and standing are folded into one line with their count and t
 # EXIT STATUS
 With `--once`: 0 nothing found, 1 found, 2 trouble. Else 0, or 2 on trouble.
 )"},
+    {"log", R"(Prints what the ledger in the run directory has kept: verdicts with their evidence, the commands that
+followed, what became of them, ends, and facts about more than one connection. Only the file is read: nothing needs to
+run.
+# EXAMPLES
+    adieu log --since 1h --kind end
+    adieu log --follow --json engine/12.3
+)"},
     {"story", R"(Tells the half-close story, chapter by chapter, in network namespaces of its own: what happens is drawn
 as it was seen on the wire, and each claim is checked on the wire, in ss(8) and in the tables. It changes nothing outside.
 # EXIT STATUS

@@ -117,6 +117,7 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::DryRun:
     case GroundKind::Exempt:
     case GroundKind::OverBudget:
+    case GroundKind::Spoiled:
     case GroundKind::Asked: break;
   }
   return "now";
