@@ -34,8 +34,15 @@ struct UpCommand {
 };
 void run_up(UpCommand& command);
 
+// Of ls, why and watch --once: 0 nothing found, 1 found, 2 trouble, so that a watchdog can ask `adieu ls standing
+// gone`.
+inline constexpr int kFound = 1;
+
 struct LsCommand {
   std::string run_dir;
+  std::vector<std::string> filter;  // words of one text
+  std::string sort = "ends";        // one of kOrders (listing.h)
+  bool all = false;                 // those that have ended, too
   bool json = false;
 };
 void run_ls(const LsCommand& command);
@@ -46,6 +53,16 @@ struct WhyCommand {
   bool json = false;
 };
 void run_why(const WhyCommand& command);
+
+struct WatchCommand {
+  std::string run_dir;
+  std::vector<std::string> filter;
+  std::string sort = "ends";
+  bool all = false;
+  bool once = false;
+  Duration interval = seconds(1);
+};
+void run_watch(const WatchCommand& command);
 
 struct LogCommand {
   std::string run_dir;
