@@ -47,6 +47,17 @@ struct WhyCommand {
 };
 void run_why(const WhyCommand& command);
 
+struct LogCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
+  std::vector<std::string> kinds;
+  Duration since;  // 0: whenever
+  unsigned limit = 100;
+  bool follow = false;
+  bool json = false;
+};
+void run_log(const LogCommand& command);
+
 struct PolicyCheckCommand {
   std::string file;
 };
@@ -64,16 +75,23 @@ struct PolicyTryCommand {
 };
 void run_policy_try(const PolicyTryCommand& command);
 
-struct LogCommand {
+struct ProbeCommand {
   std::string run_dir;
-  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
-  std::vector<std::string> kinds;
-  Duration since;  // 0: whenever
-  unsigned limit = 100;
-  bool follow = false;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE
+  Duration wait = seconds(3);
   bool json = false;
 };
-void run_log(const LogCommand& command);
+void run_probe(const ProbeCommand& command);
+
+struct EndCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or the words of a filter
+  std::string how;                // "finish", "reset", "silent"; empty: what fits its state
+  bool dry_run = false;
+  bool yes = false;
+  bool json = false;
+};
+void run_end(const EndCommand& command);
 
 struct StoryCommand {
   std::vector<int> chapters;  // none: all

@@ -68,6 +68,8 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
     add(commands.control, {"--policy", control.policy_file});
   else
     add(commands.control, {"--policy-text", control.policy_text});
+  if (control.http)
+    add(commands.control, {"--http", host::text(*control.http), "--http-token-file", control.http_token_file});
   return commands;
 }
 
