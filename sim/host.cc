@@ -60,9 +60,9 @@ Host::Host(Scene& scene, unsigned number, device::Impairment& out)
 void Host::boot(Instant now) {
   scene_.trace.event(now, host_letter(number_), {boots_},
                      [&] { return "boots, for the " + std::to_string(boots_ + 1) + ". time"; });
-  const plane::Capacity capacity{.slots = plan_.slots, .receipts = 2 * kCommands, .events = plan_.events};
+  const plane::Capacity capacity{.slots = plan_.slots, .receipts = 2 * plan_.commands, .events = plan_.events};
   table_memory_ = std::make_unique<SharedMemory>(plane::table_bytes(capacity));
-  control_memory_ = std::make_unique<SharedMemory>(plane::control_block_bytes(kCommands));
+  control_memory_ = std::make_unique<SharedMemory>(plane::control_block_bytes(plan_.commands));
   view_ = plane::ControlView(control_memory_->bytes());
   stack::Settings settings;
   settings.tcp = plan_.tcp;
@@ -118,14 +118,14 @@ void Host::thaw(Instant now) {
 
 void Host::start_control(Instant now) {
   const auto before = view_.status();
-  const plane::ControlWriter writer(control_memory_->bytes(), boots_ + 1, kCommands);
+  const plane::ControlWriter writer(control_memory_->bytes(), boots_ + 1, plan_.commands);
   control::Attendant::Settings settings;
   settings.sweep_period = plan_.sweep;
   settings.controller.gap_after = plan_.sweep * 3;
   control::Policy policy(plan_.rule);
   policy.orphans.count = plan_.most_orphans;
   attendant_.emplace(policy, ledger_, now, settings);
-  attendant_->watch({}, *reader_, writer, before, now, kCommands);
+  attendant_->watch({}, *reader_, writer, before, now, plan_.commands);
 }
 
 bool Host::is_idle() const { return engine_ == nullptr || (engine_->live_connections() == 0 && applications_.empty()); }

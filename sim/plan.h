@@ -87,7 +87,8 @@ struct HostPlan {
   tcp::Settings tcp;
   bool offload = false;  // super-segments out; the peer gets them whole only if it has them too
   std::uint32_t slots = 256;
-  std::uint32_t events = 256;  // entries of the event ring
+  std::uint32_t events = 256;   // entries of the event ring
+  std::uint32_t commands = 64;  // of the command ring; the receipt ring has twice as many
   std::uint32_t quarantine = 64;
   std::uint32_t max_embryonic = 64;
   std::uint32_t backlog = 128;

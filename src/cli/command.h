@@ -65,6 +65,33 @@ struct EndCommand {
 };
 void run_end(const EndCommand& command);
 
+struct LogCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
+  std::vector<std::string> kinds;
+  Duration since;  // 0: whenever
+  unsigned limit = 100;
+  bool follow = false;
+  bool json = false;
+};
+void run_log(const LogCommand& command);
+struct PolicyCheckCommand {
+  std::string file;
+};
+void run_policy_check(const PolicyCheckCommand& command);
+
+struct PolicyShowCommand {
+  std::string run_dir;
+  std::string file;  // instead of what is in force
+};
+void run_policy_show(const PolicyShowCommand& command);
+
+struct PolicyTryCommand {
+  std::string run_dir;
+  std::string file;
+};
+void run_policy_try(const PolicyTryCommand& command);
+
 struct StoryCommand {
   std::vector<int> chapters;  // none: all
   std::string json;

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 
+#include "host/ledger.h"
 #include "host/log.h"
 #include "host/text.h"
 
@@ -75,19 +77,43 @@ void add_sweep_flag(CLI::App& command, Duration& sweep) {
   add_duration(command, "--sweep", sweep, "between two whole looks at every table");
 }
 
-void add_control_flags(CLI::App& command, host::ControlOptions& options) {
-  control::Rule& rule = options.rule;
+void add_ledger_flags(CLI::App& command, host::LedgerBounds& bounds) {
+  command.add_option("--ledger-rows", bounds.rows, "entries that the ledger keeps; the oldest go first")
+      ->check(CLI::Range(1000, 1'000'000'000))
+      ->capture_default_str();
+  add_duration(command, "--ledger-age", bounds.age, "for how long it keeps them");
+}
+
+void add_http_flags(CLI::App& command, host::ControlOptions& options) {
+  const auto take_http = [&options](const std::string& given) {
+    auto endpoint = host::parse_endpoint(given);
+    if (!endpoint) throw CLI::ValidationError("--http", endpoint.error().text);
+    options.http = *endpoint;
+  };
+  command.add_option_function<std::string>("--http", take_http, "serve the API at this loopback address:port as well")
+      ->type_name("");
+  command.add_option("--http-token-file", options.http_token_file, "what each request there must bring (mode 0600)");
+}
+
+// Flags for the rule of a policy that is not worth a file; with a file they would contradict it.
+void add_policy_flags(CLI::App& command, std::string& file, control::Rule& rule) {
+  const std::vector<CLI::Option*> before = command.get_options();
   add_duration(command, "--interval", rule.interval, "heard within it, a peer is asked nothing");
-  // First --loss, whose N --probes then replaces, whatever their order on the command line.
-  const auto take_loss = [&options](double loss) { host::assume_loss(options, loss); };
+  const auto take_loss = [&rule](double loss) { host::assume_loss(rule, loss); };
   CLI::Option* const loss =
       command
           .add_option_function<double>("--loss", take_loss, "loss each way that the path is assumed to have; gives N")
           ->check(CLI::Range(0.0, 0.9))
           ->default_str("0.3");
-  CLI::Option* const probes =
-      command.add_option("--probes", rule.probes_needed, "N: questions that must stay unanswered")
-          ->capture_default_str();
+  CLI::Option* const probes = command
+                                  .add_option_function<std::uint32_t>(
+                                      "--probes",
+                                      [&rule](std::uint32_t given) {
+                                        rule.probes_needed = given;
+                                        rule.probes_derived = false;
+                                      },
+                                      "N: questions that must stay unanswered")
+                                  ->default_str(std::to_string(rule.probes_needed));
   probes->excludes(loss);
   CLI::Option* const span =
       add_duration(command, "--proof-span", rule.proof_span, "T: attended time over which they must");
@@ -101,15 +127,11 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
       ->excludes(span);
   command.add_flag("!--no-probes", rule.probing, "ask nobody; only judge what is seen");
   command.add_flag("!--dry-run", rule.act, "reach verdicts, end nobody by them");
-  add_sweep_flag(command, options.sweep);
-  const auto take_http = [&options](const std::string& given) {
-    auto endpoint = host::parse_endpoint(given);
-    if (!endpoint) throw CLI::ValidationError("--http", endpoint.error().text);
-    options.http = *endpoint;
-  };
-  command.add_option_function<std::string>("--http", take_http, "serve the API at this loopback address:port as well")
-      ->type_name("");
-  command.add_option("--http-token-file", options.http_token_file, "what each request there must bring (mode 0600)");
+  const std::vector<CLI::Option*> all = command.get_options();
+  CLI::Option* const policy =
+      command.add_option("--policy", file, "the policy's file, read again at SIGHUP (default: built in)");
+  for (CLI::Option* const one : all)
+    if (std::ranges::find(before, one) == before.end()) policy->excludes(one);
 }
 
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
@@ -140,7 +162,10 @@ void add_what_people_call(CLI::App& app) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_engine_flags(*up, up_command->options.engine);
-  add_control_flags(*up, up_command->options.control);
+  add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
+  add_sweep_flag(*up, up_command->options.control.sweep);
+  add_ledger_flags(*up, up_command->options.control.ledger);
+  add_http_flags(*up, up_command->options.control);
   up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
 
   const auto [ls, ls_command] =
@@ -182,6 +207,41 @@ void add_what_people_command(CLI::App& app) {
   end->add_flag("--json", end_command->json, "one JSON object a line");
 }
 
+void add_log(CLI::App& app) {
+  const auto [log, command] =
+      add_command<LogCommand>(app, "log", "what was judged, commanded, answered and ended, newest last", run_log);
+  add_run_dir_flag(*log, command->run_dir);
+  log->add_option("connection", command->what, "only its entries: an ID, or LOCAL REMOTE as address:port")
+      ->type_name("")
+      ->expected(0, 2);
+  add_duration(*log, "--since", command->since, "only what is younger than this (1h)")->default_str("");
+  std::vector<std::string> kinds;
+  for (unsigned i = 0; i < host::kEntryKinds; ++i) kinds.emplace_back(name(static_cast<host::EntryKind>(i)));
+  log->add_option("--kind", command->kinds, "only entries of these kinds")
+      ->type_name("")
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::IsMember(kinds));
+  log->add_option("--limit", command->limit, "at most so many, the newest")
+      ->check(CLI::Range(1U, 1'000'000'000U))
+      ->capture_default_str();
+  log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
+  log->add_flag("--json", command->json, "one JSON object a line");
+}
+
+void add_policy(CLI::App& app) {
+  CLI::App* const policy = app.add_subcommand("policy", "read policies: check a file, show what is in force");
+  policy->require_subcommand(1);
+  const auto [check, check_command] = add_command<PolicyCheckCommand>(
+      *policy, "check", "all mistakes of a policy's file, a line each; exit 2 if there are any", run_policy_check);
+  check->add_option("file", check_command->file, "the policy's file")->required();
+  const auto [show, show_command] = add_command<PolicyShowCommand>(
+      *policy, "show", "the policy in force, and what follows from each rule", run_policy_show);
+  add_run_dir_flag(*show, show_command->run_dir);
+  show->add_option("file", show_command->file, "this file instead of the policy in force");
+}
+
 void add_story(CLI::App& app) {
   const auto [story, command] =
       add_command<StoryCommand>(app, "story", "the half-close story, in network namespaces of its own", run_story);
@@ -215,7 +275,11 @@ void add_what_up_starts(CLI::App& app) {
   }
   add_engine_flags(*engine, engine_command->engine);
   add_sweep_flag(*kernel, kernel_command->sweep);
-  add_control_flags(*control, control_command->control);
+  control->add_option("--policy", control_command->control.policy_file, "the policy's file");
+  control->add_option("--policy-text", control_command->control.policy_text, "a policy without a file");
+  add_sweep_flag(*control, control_command->control.sweep);
+  add_ledger_flags(*control, control_command->control.ledger);
+  add_http_flags(*control, control_command->control);
 }
 
 }  // namespace
@@ -225,6 +289,8 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
   add_what_people_command(app);
+  add_log(app);
+  add_policy(app);
   add_story(app);
   add_what_up_starts(app);
   app.require_subcommand(0, 1);

@@ -57,6 +57,11 @@ void Controller::add_gap(Plane& plane, plane::Gap gap) {
   plane.gaps.erase(plane.gaps.begin());
 }
 
+void Controller::slept(Instant now) {
+  for (Plane& p : planes_)
+    if (!p.failed) add_gap(p, {now, now + nanoseconds(1)});
+}
+
 void Controller::attend(std::uint32_t index, plane::Abilities abilities, Instant heartbeat, std::uint32_t room,
                         Instant now) {
   Plane& p = planes_[index];

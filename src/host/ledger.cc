@@ -334,8 +334,7 @@ std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& deci
   row.what = plane::name(c.kind);
   if (c.kind == plane::CommandKind::Probe) row.form = name(c.form);
   row.state = name(c.expected_state);
-  row.detail = fmt::format(R"({{"silent":{},"regardless":{},"heard":{},"expires":{}}})", c.silent, c.regardless,
-                           c.heard, c.expires.ns);
+  row.detail = command_detail(c);
   return impl_->add(row) ? std::optional(number) : std::nullopt;
 }
 
@@ -345,7 +344,7 @@ bool SqliteLedger::noted(const control::Note& note, Instant now) {
   row.at = now;
   row.what = control::name(note.kind);
   if (note.host != Address{}) row.remote = text(note.host);
-  row.detail = fmt::format(R"({{"number":{},"span":{},"silence":{}}})", note.number, note.span.ns, note.silence.ns);
+  row.detail = note_detail(note);
   return impl_->add(row);
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -145,6 +146,29 @@ Json grounds_json(std::span<const control::Ground> grounds) {
   return all;
 }
 
+std::string sentence(const control::Note& note) {
+  const std::string host = text(note.host);
+  switch (note.kind) {
+    case control::NoteKind::HostSilent:
+      return fmt::format("{} is silent on {} connections, for {}", host, note.number, readable(note.span));
+    case control::NoteKind::HostBack: return fmt::format("{} was heard again", host);
+    case control::NoteKind::PathForgot:
+      return fmt::format("a path to {} was forgotten after {}: a timer of {} fits", host, readable(note.silence),
+                         readable(note.span));
+    case control::NoteKind::OverBudget: return fmt::format("{} orphans are more than their budget", note.number);
+    case control::NoteKind::WithinBudget: return "the orphans are within their budget again";
+  }
+  return "?";
+}
+
+// A member of an entry's detail in words; empty: there is none.
+std::string member(const Json& detail, const char* name) {
+  if (!detail.is_object()) return {};
+  const auto found = detail.find(name);
+  if (found == detail.end()) return {};
+  return found->is_string() ? found->get<std::string>() : line(*found);
+}
+
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 Json number_or_null(std::uint64_t number) { return number == 0 ? Json(nullptr) : Json(number); }
 
@@ -163,6 +187,20 @@ std::string verdict_detail(const control::Decision& decision, plane::PlaneKind k
   json["grounds"] = grounds_json(v.grounds.all());
   json["evidence"] = evidence_json(decision.evidence);
   return line(json);
+}
+
+std::string command_detail(const plane::Command& command) {
+  return line({{"silent", command.silent},
+               {"regardless", command.regardless},
+               {"heard", command.heard},
+               {"expires", json_of(command.expires)}});
+}
+
+std::string note_detail(const control::Note& note) {
+  return line({{"sentence", sentence(note)},
+               {"number", note.number},
+               {"span", json_of(note.span)},
+               {"silence", json_of(note.silence)}});
 }
 
 std::vector<std::string> grounds_of(std::string_view detail) {
@@ -199,6 +237,31 @@ Result<RecordedEvidence> recorded_evidence(const LedgerEntry& entry) {
   recorded.policy = parse_hex16(policy).value_or(0);
   if (!evidence->is_object() || !read_evidence(*evidence, e)) return unreadable();
   return recorded;
+}
+
+std::string summary(const LedgerEntry& e) {
+  const std::string form = e.form.empty() ? "" : ", " + e.form;
+  const std::string by = e.verdict == 0 ? "" : fmt::format(" (verdict {})", e.verdict);
+  // A verdict's grounds are many; only what every kind but it keeps in a member is read here.
+  const Json detail = e.kind == EntryKind::Verdict ? Json() : Json::parse(e.detail, nullptr, false);
+  switch (e.kind) {
+    case EntryKind::Verdict: {
+      const std::string why = fmt::format("{}", fmt::join(grounds_of(e.detail), "; "));
+      const bool is_new = e.before == e.standing || e.before == control::name(control::Standing::Unknown);
+      return fmt::format("{}{}{} in {}: {}", is_new ? "" : e.before + " -> ", e.standing,
+                         e.cause.empty() ? "" : ", " + e.cause, e.state, why);
+    }
+    case EntryKind::Command: return fmt::format("{}{}{}", e.what, form, by);
+    case EntryKind::Receipt: return fmt::format("{}{}: {}{}", member(detail, "command"), form, e.what, by);
+    case EntryKind::End: return fmt::format("{} in {}{}", e.what, e.state, by);
+    case EntryKind::Note: return member(detail, "sentence");
+    case EntryKind::Routine: return e.what;
+    case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), e.what, by);
+    case EntryKind::Start:
+    case EntryKind::Policy:
+      return fmt::format("{} (process {}, policy {})", e.what, member(detail, "process"), member(detail, "policy"));
+  }
+  return e.what;
 }
 
 std::string utc(std::int64_t wall) {

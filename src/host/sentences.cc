@@ -48,6 +48,9 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::UnansweredPending:
       return fmt::format("{} by data or FIN that waits to be acknowledged", times(n, "question"));
     case GroundKind::OnItsWay: return fmt::format("{} may still be answered", times(n, "question"));
+    case GroundKind::Spoiled:
+      return fmt::format("{} may have been answered while nobody attended, and {} not count", times(n, "question"),
+                         n == 1 ? "does" : "do");
     case GroundKind::Unattended: return fmt::format("{} in which nobody attended are not counted", span);
     case GroundKind::QuestionsMissing:
       return fmt::format("a proof needs {} more to stay unanswered", times(n, "question"));

@@ -25,6 +25,10 @@ MEMBERS = {"id", "incarnation", "plane", "kind", "pid", "local", "remote", "stat
            "oldest_unacked_ago_s", "attempts", "probes", "unread", "unsent", "send_shut", "receive_shut",
            "peer_window_closed", "end_of_stream_read", "ended_by", "ends", "judged_ago_s", "control"}
 
+# The members of one line of `adieu log --json`, whatever its kind.
+ENTRY = {"number", "time", "wall_us", "at_ns", "kind", "verdict", "id", "plane", "incarnation", "local", "remote",
+         "state", "before", "standing", "wanted", "ends", "cause", "what", "form", "detail"}
+
 
 def adieu(*arguments, **more):
     return subprocess.run([ADIEU, *arguments], capture_output=True, text=True, timeout=20, **more)
@@ -45,7 +49,7 @@ def enter_own_network():
 class Words(unittest.TestCase):
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(adieu("--version").stdout, r"^adieu \d+\.\d+\.\d+\n$")
-        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"]):
+        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"], ["log", "--help"]):
             done = adieu(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("--help", done.stdout)
@@ -82,6 +86,11 @@ class Words(unittest.TestCase):
                 self.refused("story", *flags, says=says)
         self.refused("fly", says="--help")
         self.refused("why", says="--help")
+        self.refused("log", "engine", says="PLANE/SLOT.GENERATION")
+        self.refused("log", "10.0.0.1:80", "there", says="10.77.0.2:80")
+        self.refused("log", "--kind", "moon", says="verdict")
+        self.refused("log", "--since", "soon", says="25s")
+        self.refused("log", "--limit", "0", says="--limit")
         self.refused("why", "engine", says="PLANE/SLOT.GENERATION")
         self.refused("why", "10.0.0.1:80", "there", says="10.77.0.2:80")
 
@@ -91,6 +100,7 @@ class Words(unittest.TestCase):
         with tempfile.TemporaryDirectory() as run_dir:
             os.chmod(run_dir, 0o777)
             self.refused("up", "--run-dir", run_dir, says="others")
+        self.refused("log", "--run-dir", "/nonexistent", says="no ledger")
         for command in (["ls"], ["why", "engine/1.1"]):
             self.refused(*command, "--run-dir", "/nonexistent", says="no `adieu up` runs")
 
@@ -171,8 +181,45 @@ class Running(unittest.TestCase):
             time.sleep(0.05)
         ended = json.loads(adieu("why", engine["id"], "--json", "--run-dir", run_dir).stdout)
         self.assertEqual((ended["reason"], ended["standing"]), ("both closed", "ended"))
+        self.check_log(engine)
         self.end()
         self.assertEqual(self.errors.count("the capture ends here"), 1, self.errors)
+        self.up = self.start()
+
+    def log(self, *flags, status=1):
+        done = adieu("log", "--json", "--run-dir", self.directory.name, *flags)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), flags)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def check_log(self, engine):
+        rows = self.log()
+        for row in rows:
+            self.assertEqual(set(row), ENTRY)
+        numbers = [row["number"] for row in rows]
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertEqual(rows[0]["kind"], "start")
+        ended = self.log(engine["id"])
+        self.assertEqual([(row["kind"], row["what"]) for row in ended], [("end", "both closed")])
+        self.assertEqual(self.log(engine["local"], engine["remote"], "--kind", "verdict,end"), ended)
+        self.assertEqual(self.log("--limit", "1"), rows[-1:])
+        self.assertEqual(self.log("--since", "1h", "--kind", "end"), [row for row in rows if row["kind"] == "end"])
+        self.assertEqual(self.log("engine/999.1", status=0), [])
+        text = adieu("log", engine["id"], "--run-dir", self.directory.name).stdout
+        self.assertRegex(text, r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  end +engine/[^\n]+ both closed[^\n]*\n\Z")
+
+    def test_the_log_is_followed_and_outlives_who_wrote_it(self):
+        follower = subprocess.Popen([ADIEU, "log", "--follow", "--json", "--kind", "end", "--run-dir",
+                                     self.directory.name], text=True, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (follower.kill(), follower.communicate()))
+        peer = socket.create_connection(("10.77.0.2", 7), timeout=5)
+        local = "10.77.0.1:%d" % peer.getsockname()[1]
+        peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(peer.recv(100), b"")
+        peer.close()
+        told = json.loads(follower.stdout.readline())
+        self.assertEqual((told["what"], told["remote"]), ("both closed", local))
+        self.end()
+        self.assertIn(told, self.log("--kind", "end"))
         self.up = self.start()
 
 
