@@ -47,7 +47,7 @@ void print(const host::LedgerEntry& e, bool json) {
   }
   const auto seconds = static_cast<std::time_t>(e.wall / 1'000'000);
   std::string who;
-  if (e.id) who += host::text(*e.id) + "  ";
+  if (e.id) who += host::printable(host::text(*e.id)) + "  ";
   if (e.id && !e.local.empty()) who += fmt::format("{} -> {}  ", e.local, e.remote);
   fmt::print("{:%F %T}.{:03}  {:<7}  {}{}\n", fmt::localtime(seconds), e.wall / 1000 % 1000, name(e.kind), who,
              host::summary(e));

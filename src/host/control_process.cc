@@ -163,49 +163,6 @@ void ControlProcess::run(HttpDoors doors) {
   attendant_.attend(host::now());
 }
 
-void ControlProcess::attend(Instant now) {
-  Tally& tally = tally_.tally();
-  attendant_.attend(now);
-  while (const auto answer = attendant_.poll_answer()) {
-    OrderResult result{.what = OrderResult::What::NotGiven, .state = answer->state, .verdict = answer->verdict};
-    if (answer->outcome) {
-      result.what = OrderResult::What::Receipt;
-      result.outcome = *answer->outcome;
-    }
-    board_.result(answer->ticket, result);
-  }
-  if (attendant_.counts().sweeps != tally.counts.sweeps) {
-    ++tally.rounds;
-    tally.last_sweep = host::now() - now;
-    tally.sweeping = tally.sweeping + tally.last_sweep;
-  }
-  tally.counts = attendant_.counts();
-  board_.show_tally(tally);
-  if (tally_.had_news()) board_.tell_news();
-}
-
-// People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
-void ControlProcess::take_orders(Instant now) {
-  for (const Order& order : board_.take_orders()) {
-    const auto plane = planes_.find(order.id.incarnation);
-    const auto refused = plane == planes_.end() ? std::optional(control::Refusal::Ended)
-                                                : attendant_.request(plane->second.index, order.id, order.request, now);
-    if (refused) board_.result(order.request.ticket, {.what = OrderResult::What::Refused, .refusal = *refused});
-  }
-}
-
-void ControlProcess::show_planes() {
-  std::vector<std::shared_ptr<const ApiPlane>> planes;
-  for (const auto& [incarnation, plane] : planes_) {
-    const auto reader = plane::TableReader::over(plane.table->bytes());
-    if (!reader || plane.unkept) continue;
-    planes.push_back(
-        std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
-                                                  plane.control, *reader, plane::ControlView(plane.control->bytes())}));
-  }
-  board_.show_planes(std::move(planes));
-}
-
 // CLOCK_BOOTTIME goes on while this host is suspended, the seam's clock does not.
 void ControlProcess::notice_sleep(Instant now) {
   const Duration asleep = uptime() - (now - Instant{0});
@@ -256,6 +213,49 @@ void ControlProcess::take_signals(Instant now) {
     else
       ending_ = true;
   }
+}
+
+void ControlProcess::attend(Instant now) {
+  Tally& tally = tally_.tally();
+  attendant_.attend(now);
+  while (const auto answer = attendant_.poll_answer()) {
+    OrderResult result{.what = OrderResult::What::NotGiven, .state = answer->state, .verdict = answer->verdict};
+    if (answer->outcome) {
+      result.what = OrderResult::What::Receipt;
+      result.outcome = *answer->outcome;
+    }
+    board_.result(answer->ticket, result);
+  }
+  if (attendant_.counts().sweeps != tally.counts.sweeps) {
+    ++tally.rounds;
+    tally.last_sweep = host::now() - now;
+    tally.sweeping = tally.sweeping + tally.last_sweep;
+  }
+  tally.counts = attendant_.counts();
+  board_.show_tally(tally);
+  if (tally_.had_news()) board_.tell_news();
+}
+
+// People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
+void ControlProcess::take_orders(Instant now) {
+  for (const Order& order : board_.take_orders()) {
+    const auto plane = planes_.find(order.id.incarnation);
+    const auto refused = plane == planes_.end() ? std::optional(control::Refusal::Ended)
+                                                : attendant_.request(plane->second.index, order.id, order.request, now);
+    if (refused) board_.result(order.request.ticket, {.what = OrderResult::What::Refused, .refusal = *refused});
+  }
+}
+
+void ControlProcess::show_planes() {
+  std::vector<std::shared_ptr<const ApiPlane>> planes;
+  for (const auto& [incarnation, plane] : planes_) {
+    const auto reader = plane::TableReader::over(plane.table->bytes());
+    if (!reader || plane.unkept) continue;
+    planes.push_back(
+        std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
+                                                  plane.control, *reader, plane::ControlView(plane.control->bytes())}));
+  }
+  board_.show_planes(std::move(planes));
 }
 
 void ControlProcess::ring_planes() {
@@ -444,6 +444,8 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
   if (auto sound = check(options); !sound) return sound;
   ::umask(0077);
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
+  auto policy = first_policy(dir, options);
+  if (!policy) return std::unexpected(policy.error());
   // Threads start below here: they have what this one has left.
   HttpDoors doors{dir.api(), options.http, {}};
   if (options.http) {
@@ -451,8 +453,6 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
     if (!token) return std::unexpected(token.error());
     doors.token = std::move(*token);
   }
-  auto policy = first_policy(dir, options);
-  if (!policy) return std::unexpected(policy.error());
   ControlProcess(dir, options, std::move(*policy), wanted.get()).run(std::move(doors));
   return {};
 }
