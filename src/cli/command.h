@@ -74,6 +74,22 @@ struct LogCommand {
   bool json = false;
 };
 void run_log(const LogCommand& command);
+struct PolicyCheckCommand {
+  std::string file;
+};
+void run_policy_check(const PolicyCheckCommand& command);
+
+struct PolicyShowCommand {
+  std::string run_dir;
+  std::string file;  // instead of what is in force
+};
+void run_policy_show(const PolicyShowCommand& command);
+
+struct PolicyTryCommand {
+  std::string run_dir;
+  std::string file;
+};
+void run_policy_try(const PolicyTryCommand& command);
 
 struct StoryCommand {
   std::vector<int> chapters;  // none: all

@@ -85,19 +85,32 @@ void add_sweep_flag(CLI::App& command, Duration& sweep) {
   add_duration(command, "--sweep", sweep, "between two whole looks at every table");
 }
 
-void add_control_flags(CLI::App& command, host::ControlOptions& options) {
-  control::Rule& rule = options.rule;
+void add_ledger_flags(CLI::App& command, host::LedgerBounds& bounds) {
+  command.add_option("--ledger-rows", bounds.rows, "entries that the ledger keeps; the oldest go first")
+      ->check(CLI::Range(1000, 1'000'000'000))
+      ->capture_default_str();
+  add_duration(command, "--ledger-age", bounds.age, "for how long it keeps them");
+}
+
+// Flags for the rule of a policy that is not worth a file; with a file they would contradict it.
+void add_policy_flags(CLI::App& command, std::string& file, control::Rule& rule) {
+  const std::vector<CLI::Option*> before = command.get_options();
   add_duration(command, "--interval", rule.interval, "heard within it, a peer is asked nothing");
-  // First --loss, whose N --probes then replaces, whatever their order on the command line.
-  const auto take_loss = [&options](double loss) { host::assume_loss(options, loss); };
+  const auto take_loss = [&rule](double loss) { host::assume_loss(rule, loss); };
   CLI::Option* const loss =
       command
           .add_option_function<double>("--loss", take_loss, "loss each way that the path is assumed to have; gives N")
           ->check(CLI::Range(0.0, 0.9))
           ->default_str("0.3");
-  CLI::Option* const probes =
-      command.add_option("--probes", rule.probes_needed, "N: questions that must stay unanswered")
-          ->capture_default_str();
+  CLI::Option* const probes = command
+                                  .add_option_function<std::uint32_t>(
+                                      "--probes",
+                                      [&rule](std::uint32_t given) {
+                                        rule.probes_needed = given;
+                                        rule.probes_derived = false;
+                                      },
+                                      "N: questions that must stay unanswered")
+                                  ->default_str(std::to_string(rule.probes_needed));
   probes->excludes(loss);
   CLI::Option* const span =
       add_duration(command, "--proof-span", rule.proof_span, "T: attended time over which they must");
@@ -111,11 +124,11 @@ void add_control_flags(CLI::App& command, host::ControlOptions& options) {
       ->excludes(span);
   command.add_flag("!--no-probes", rule.probing, "ask nobody; only judge what is seen");
   command.add_flag("!--dry-run", rule.act, "reach verdicts, end nobody by them");
-  add_sweep_flag(command, options.sweep);
-  command.add_option("--ledger-rows", options.ledger.rows, "entries that the ledger keeps; the oldest go first")
-      ->check(CLI::Range(1000, 1'000'000'000))
-      ->capture_default_str();
-  add_duration(command, "--ledger-age", options.ledger.age, "for how long it keeps them");
+  const std::vector<CLI::Option*> all = command.get_options();
+  CLI::Option* const policy =
+      command.add_option("--policy", file, "the policy's file, read again at SIGHUP (default: built in)");
+  for (CLI::Option* const one : all)
+    if (std::ranges::find(before, one) == before.end()) policy->excludes(one);
 }
 
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
@@ -166,7 +179,9 @@ void add_what_people_call(CLI::App& app) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_engine_flags(*up, up_command->options.engine);
-  add_control_flags(*up, up_command->options.control);
+  add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
+  add_sweep_flag(*up, up_command->options.control.sweep);
+  add_ledger_flags(*up, up_command->options.control.ledger);
   up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
 
   const auto [ls, ls_command] =
@@ -210,6 +225,18 @@ void add_log(CLI::App& app) {
       ->capture_default_str();
   log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
   log->add_flag("--json", command->json, "one JSON object a line");
+}
+
+void add_policy(CLI::App& app) {
+  CLI::App* const policy = app.add_subcommand("policy", "read policies: check a file, show what is in force");
+  policy->require_subcommand(1);
+  const auto [check, check_command] = add_command<PolicyCheckCommand>(
+      *policy, "check", "all mistakes of a policy's file, a line each; exit 2 if there are any", run_policy_check);
+  check->add_option("file", check_command->file, "the policy's file")->required();
+  const auto [show, show_command] = add_command<PolicyShowCommand>(
+      *policy, "show", "the policy in force, and what follows from each rule", run_policy_show);
+  add_run_dir_flag(*show, show_command->run_dir);
+  show->add_option("file", show_command->file, "this file instead of the policy in force");
 }
 
 void add_story(CLI::App& app) {
@@ -335,7 +362,10 @@ void add_what_up_starts(CLI::App& app) {
   }
   add_engine_flags(*engine, engine_command->engine);
   add_sweep_flag(*kernel, kernel_command->sweep);
-  add_control_flags(*control, control_command->control);
+  control->add_option("--policy", control_command->control.policy_file, "the policy's file");
+  control->add_option("--policy-text", control_command->control.policy_text, "a policy without a file");
+  add_sweep_flag(*control, control_command->control.sweep);
+  add_ledger_flags(*control, control_command->control.ledger);
 }
 
 }  // namespace
@@ -345,6 +375,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
   add_what_people_call(app);
   add_log(app);
+  add_policy(app);
   add_story(app);
   add_what_tells(app);
   add_what_up_starts(app);

@@ -69,7 +69,11 @@ class Attendant {
   // nullopt: it is on its way, and poll_answer() will tell.
   std::optional<Refusal> request(std::uint32_t plane, const plane::ConnectionId& id, const Request& request,
                                  Instant now);
-  void set_policy(const Policy& policy) { controller_.set_policy(policy); }
+  // Every table is swept at the next attend(), so that it holds at once and readers learn of it.
+  void set_policy(const Policy& policy) {
+    controller_.set_policy(policy);
+    sweep_at_ = Instant::unknown();
+  }
   void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
   void slept(Instant now) { controller_.slept(now); }
   // The plane's process is dead: what lived in its table has ended with it. The table is read one last time. False: the

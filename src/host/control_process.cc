@@ -1,4 +1,5 @@
-// Planes come and go by the supervisor's word; in between, round after round of the attendant.
+// Planes come and go by the supervisor's word, policies by the operator's; in between, round after round of the
+// attendant.
 #include "host/control_process.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,9 @@
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/log.h"
+#include "host/memory.h"
 #include "host/message.h"
+#include "host/policy.h"
 #include "host/poller.h"
 #include "host/privileges.h"
 #include "host/processes.h"
@@ -25,7 +28,7 @@
 namespace adieu::host {
 namespace {
 
-enum Token : std::uint64_t { kStop, kSupervisor, kFirstPlane = 16 };
+enum Token : std::uint64_t { kSignals, kSupervisor, kFirstPlane = 16 };
 
 constexpr Duration kRetry = milliseconds(200);
 // Hints that come thicker than this are taken together: an event is looked at within it, and a flood costs no more.
@@ -33,6 +36,18 @@ constexpr Duration kHintSpacing = milliseconds(10);
 // A new supervisor knows only the planes that have registered with it; one that has not within this, and whose process
 // is gone, died while nobody listened.
 constexpr Duration kRegistrationGrace = seconds(3);
+
+constexpr Duration kPressureLook = seconds(1);
+
+// Mistakes, a line each, and what follows from them.
+void log_lines(std::string_view lines, std::string_view then) {
+  for (std::size_t end = 0; end != std::string_view::npos; lines.remove_prefix(end + 1)) {
+    end = lines.find('\n');
+    log_error(lines.substr(0, end));
+    if (end == std::string_view::npos) break;
+  }
+  log_error(then);
+}
 
 struct WatchedPlane {
   std::string name;
@@ -50,22 +65,29 @@ struct WatchedPlane {
 
 class ControlProcess {
  public:
-  ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
+  ControlProcess(const RunDir& run_dir, const ControlOptions& options, NamedPolicy policy, int signals)
       : run_dir_(run_dir),
+        policy_file_(options.policy_file),
+        policy_(std::move(policy)),
+        signals_(signals),
         ledger_(run_dir.ledger(), options.ledger),
-        attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
+        attendant_(policy_.policy, ledger_, host::now(), [&] {
           control::Attendant::Settings settings;
           settings.sweep_period = options.sweep;
           // A sweep that is three periods late was no sweep: nobody attended meanwhile.
           settings.controller.gap_after = later(seconds(3), options.sweep * 3);
           return settings;
         }()) {
-    poller_.add(stop, kStop);
-    ledger_.in_force(attendant_.controller().policy().fingerprint);
+    poller_.add(signals_, kSignals);
+    put_in_force(host::now());
   }
   void run();
 
  private:
+  void put_in_force(Instant now);
+  void reload(Instant now);
+  void feel_pressure(Instant now);
+  void take_signals(Instant now);
   void reach_supervisor(Instant now);
   void hear_supervisor(Instant now);
   void lost_supervisor(Instant now);
@@ -77,6 +99,9 @@ class ControlProcess {
   void ring_planes();
 
   RunDir run_dir_;
+  std::string policy_file_;
+  NamedPolicy policy_;
+  int signals_;
   SqliteLedger ledger_;
   control::Attendant attendant_;
   Poller poller_;
@@ -86,6 +111,8 @@ class ControlProcess {
   Instant reach_at_ = Instant::unknown();
   Instant dead_since_ = Instant::never();                    // when to look for planes that did not register
   Duration asleep_ = uptime() - (host::now() - Instant{0});  // since this host started
+  Instant feel_at_ = Instant::unknown();                     // for shortness of memory
+  OnceLog troubles_;
   std::string last_refusal_;
   bool ending_ = false;
 };
@@ -97,6 +124,7 @@ void ControlProcess::run() {
     if (!supervisor_) reach_supervisor(now);
     if (dead_since_ <= now) look_for_the_dead(now);
     notice_sleep(now);
+    if (feel_at_ <= now) feel_pressure(now);
     attendant_.attend(now);
     attended = now;
     ring_planes();
@@ -107,8 +135,8 @@ void ControlProcess::run() {
     now = host::now();
     bool hinted = false;
     for (const std::uint64_t token : tokens) {
-      if (token == kStop)
-        ending_ = true;
+      if (token == kSignals)
+        take_signals(now);
       else if (token == kSupervisor)
         hear_supervisor(now);
       else
@@ -126,6 +154,49 @@ void ControlProcess::notice_sleep(Instant now) {
   const Duration asleep = uptime() - (now - Instant{0});
   if (asleep - asleep_ > milliseconds(200)) attendant_.slept(now);
   asleep_ = asleep;
+}
+
+// ---- the policy
+
+// The text stands in the run directory before any status says that it is in force.
+void ControlProcess::put_in_force(Instant now) {
+  if (auto published = publish_policy(run_dir_, policy_); !published)
+    troubles_.warn("policy", published.error().text + "; `adieu ls` and `adieu why` judge by the built-in policy");
+  else
+    troubles_.over("policy", "the policy in force can be read again");
+  attendant_.set_policy(policy_.policy);
+  ledger_.in_force(policy_.policy.fingerprint);
+  feel_at_ = now;
+}
+
+// Whole or not at all.
+void ControlProcess::reload(Instant now) {
+  if (policy_file_.empty()) return log_warning("no policy is read again: this one came by flags, not from a file");
+  auto policy = load_policy(policy_file_);
+  if (!policy) return log_lines(policy.error().text, "the policy in force stays");
+  policy_ = std::move(*policy);
+  put_in_force(now);
+  log_warning(fmt::format("policy {} is in force: {}", policy_file_, hex16(policy_.policy.fingerprint)));
+}
+
+void ControlProcess::feel_pressure(Instant now) {
+  feel_at_ = now + kPressureLook;
+  const control::Policy& policy = policy_.policy;
+  if (policy.orphans_under_pressure == policy.orphans) {
+    feel_at_ = Instant::never();
+    return attendant_.set_pressure(false);
+  }
+  const auto available = available_memory();
+  attendant_.set_pressure(available && *available < policy_.pressure_below);
+}
+
+void ControlProcess::take_signals(Instant now) {
+  while (const int signal = next_signal(signals_)) {
+    if (signal == SIGHUP)
+      reload(now);
+    else
+      ending_ = true;
+  }
 }
 
 void ControlProcess::ring_planes() {
@@ -174,6 +245,7 @@ void ControlProcess::hear_supervisor(Instant now) {
       case MessageKind::Plane: watch(std::move(*received), now); break;
       case MessageKind::PlaneEnded: ended(message.incarnation, message.failed != 0, now); break;
       case MessageKind::Stop: ending_ = true; break;
+      case MessageKind::Reload: reload(now); break;
       case MessageKind::Refused: {
         const std::string why = text_of(message.text);
         if (why != last_refusal_) log_warning("`adieu up` refuses this control plane: " + why);
@@ -282,18 +354,37 @@ void ControlProcess::look_for_the_dead(Instant now) {
   for (const std::uint64_t incarnation : dead) ended(incarnation, true, now);
 }
 
+// A file that has gone bad since `adieu up` looked at it does not keep a new control plane from starting, as long as
+// there is a policy that was in force.
+Result<NamedPolicy> first_policy(const RunDir& run_dir, const ControlOptions& options) {
+  if (options.policy_file.empty() && options.policy_text.empty()) return built_in_policy();
+  if (options.policy_file.empty()) {
+    auto policy = read_policy(options.policy_text);
+    if (!policy) return failed(describe("policy", policy.error()));
+    return std::move(*policy);
+  }
+  auto policy = load_policy(options.policy_file);
+  if (policy) return policy;
+  auto last = load_policy(run_dir.policy());
+  if (!last) return policy;
+  log_lines(policy.error().text, "the policy that was in force last stays");
+  return last;
+}
+
 }  // namespace
 
 Result<void> run_control_process(const std::string& run_dir, const ControlOptions& options) {
   name_log("control");
-  const Descriptor stop = signals({SIGTERM, SIGINT});
+  const Descriptor wanted = signals({SIGTERM, SIGINT, SIGHUP});
   const RunDir dir(run_dir);
   const auto lock = Lock::take(dir.lock("control"));
   if (!lock) return failed("another control plane lives: " + lock.error().text);
   if (auto sound = check(options); !sound) return sound;
   ::umask(0077);
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
-  ControlProcess(dir, options, stop.get()).run();
+  auto policy = first_policy(dir, options);
+  if (!policy) return std::unexpected(policy.error());
+  ControlProcess(dir, options, std::move(*policy), wanted.get()).run();
   return {};
 }
 

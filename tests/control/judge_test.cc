@@ -93,7 +93,7 @@ TEST(Judge, TimeThatNobodyAttendedIsNoEvidence) {
   const plane::Gap gaps[] = {
       {kFirst + 10_s, kFirst + 30_s}, {kFirst + 20_s, kFirst + 40_s}, {kHeard - 500_s, kHeard - 1_s}};
   const Attention attention{kAllAbilities, gaps, {}};
-  // 30 s of the span lie in two gaps that overlap; the third lies before. An answer may have been missed in each of two.
+  // 30 s of the span lie in two gaps that overlap; the third lies before. In two an answer may have been missed.
   EXPECT_EQ(judged(proven(), kFirst + 130_s, kRule, attention).standing, Standing::Suspect);
   auto more = proven();
   more.probes[0] += 2;

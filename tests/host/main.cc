@@ -25,9 +25,7 @@ namespace {
 ControlOptions quick_control() {
   ControlOptions options;
   options.sweep = milliseconds(50);
-  options.rule.interval = seconds(1);
-  options.rule.probes_needed = 2;
-  options.rule.proof_span = seconds(2);
+  options.policy_text = "[default]\ninterval = \"1s\"\nprobes = 2\nproof_span = \"2s\"\n";
   return options;
 }
 
