@@ -28,11 +28,23 @@ void VerdictChecker::ended(const End& end, Instant now) {
   const auto found = cases_[end.host].find(end.ended_by);
   if (found == cases_[end.host].end()) return fail(now, label(end) + " was ended by a verdict that is in no ledger");
   const control::Decision& d = found->second.decision;
-  const control::Rule& rule = plan_.hosts[end.host].rule;
   if (d.id != end.id) fail(now, label(end) + " was ended by a verdict on another connection");
-  if (d.verdict.standing != control::Standing::Gone) fail(now, label(end) + " was ended, but not found gone");
   if (!d.command || d.command->kind != plane::CommandKind::Abort)
     fail(now, label(end) + ": its verdict commands no abort");
+  if (d.verdict.cause == control::Cause::OverBudget) return check_budget(end, d, now);
+  check_proof(end, d, now);
+}
+
+void VerdictChecker::check_budget(const End& end, const control::Decision& d, Instant now) {
+  if (d.evidence.holder != plane::Holder::Orphan) fail(now, label(end) + " was over a budget of orphans, and is none");
+  const control::Ground* const ground = d.verdict.grounds.find(control::GroundKind::OverBudget);
+  if (ground == nullptr || ground->number <= plan_.hosts[end.host].most_orphans)
+    fail(now, label(end) + " was ended within its budget");
+}
+
+void VerdictChecker::check_proof(const End& end, const control::Decision& d, Instant now) {
+  const control::Rule& rule = plan_.hosts[end.host].rule;
+  if (d.verdict.standing != control::Standing::Gone) fail(now, label(end) + " was ended, but not found gone");
   if (d.verdict.unanswered < rule.probes_needed)
     fail(now, label(end) + " was ended after " + std::to_string(d.verdict.unanswered) + " unanswered questions of " +
                   std::to_string(rule.probes_needed));
@@ -54,8 +66,13 @@ void VerdictChecker::settled(const Settlement& s) {
   }
 }
 
+void LivingChecker::decided(unsigned host, std::uint64_t number, const control::Decision& decision) {
+  if (decision.verdict.cause == control::Cause::OverBudget) over_budget_[host].insert(number);
+}
+
 void LivingChecker::ended(const End& end, Instant now) {
   if (end.reason != EndReason::Commanded || plan_.hosts[end.host].keeper != Keeper::Control) return;
+  if (over_budget_[end.host].contains(end.ended_by)) return;
   const End* peer = end.pair == nullptr ? nullptr : end.pair->peer_of(end);
   if (peer == nullptr || !peer->lives()) {
     ++dead_;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,8 +121,8 @@ class ReasonChecker final : public Checker {
   std::map<plane::ConnectionId, EndReason> reasons_;
 };
 
-// No end by command without a verdict in the ledger that cites N questions over T, an abort that names it, and a
-// receipt that says Done.
+// No end by command without a verdict in the ledger that cites N questions over T, or that an orphan was one too many;
+// an abort that names it, and a receipt that says Done.
 class VerdictChecker final : public Checker {
  public:
   explicit VerdictChecker(const Plan& plan) : plan_(plan) {}
@@ -132,6 +133,8 @@ class VerdictChecker final : public Checker {
   void settled(const Settlement& settlement) override;
 
  private:
+  void check_proof(const End& end, const control::Decision& decision, Instant now);
+  void check_budget(const End& end, const control::Decision& decision, Instant now);
   struct Case {
     control::Decision decision;
     bool is_done = false;
@@ -142,11 +145,12 @@ class VerdictChecker final : public Checker {
 };
 
 // Nobody is ended by command whose peer was there: up, with the connection, and not cut off for longer than the rule's
-// span. One that was cut off for longer is dead by rule, and counted apart.
+// span. One that was cut off for longer is dead by rule, and counted apart; an orphan over its budget is nobody's.
 class LivingChecker final : public Checker {
  public:
   LivingChecker(const Plan& plan, const Cuts& cuts) : plan_(plan), cuts_(cuts) {}
   std::string_view name() const override { return "living"; }
+  void decided(unsigned host, std::uint64_t number, const control::Decision& decision) override;
   void ended(const End& end, Instant now) override;
   unsigned dead() const { return dead_; }
   unsigned dead_by_rule() const { return dead_by_rule_; }
@@ -154,6 +158,7 @@ class LivingChecker final : public Checker {
  private:
   const Plan& plan_;
   const Cuts& cuts_;
+  std::set<std::uint64_t> over_budget_[kHosts];  // verdicts
   unsigned dead_ = 0;
   unsigned dead_by_rule_ = 0;
 };

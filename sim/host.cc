@@ -61,9 +61,9 @@ Host::Host(Scene& scene, unsigned number, device::Impairment& out)
 void Host::boot(Instant now) {
   scene_.trace.event(now, host_letter(number_), {boots_},
                      [&] { return "boots, for the " + std::to_string(boots_ + 1) + ". time"; });
-  const plane::Capacity capacity{.slots = plan_.slots, .receipts = 2 * kCommands, .events = plan_.events};
+  const plane::Capacity capacity{.slots = plan_.slots, .receipts = 2 * plan_.commands, .events = plan_.events};
   table_memory_ = std::make_unique<SharedMemory>(plane::table_bytes(capacity));
-  control_memory_ = std::make_unique<SharedMemory>(plane::control_block_bytes(kCommands));
+  control_memory_ = std::make_unique<SharedMemory>(plane::control_block_bytes(plan_.commands));
   view_ = plane::ControlView(control_memory_->bytes());
   stack::Settings settings;
   settings.tcp = plan_.tcp;
@@ -91,7 +91,7 @@ void Host::boot(Instant now) {
   events_seen_ = 0;
   listen(now);
   if (plan_.keeper != Keeper::Control)
-    timers_.emplace(plan_.keeper, *reader_, plane::ControlWriter(control_memory_->bytes(), boots_, kCommands));
+    timers_.emplace(plan_.keeper, *reader_, plane::ControlWriter(control_memory_->bytes(), boots_, plan_.commands));
   else if (plan_.control)
     start_control(now);
 }
@@ -128,12 +128,14 @@ void Host::thaw(Instant now) {
 
 void Host::start_control(Instant now) {
   const auto before = view_.status();
-  const plane::ControlWriter writer(control_memory_->bytes(), boots_ + 1, kCommands);
+  const plane::ControlWriter writer(control_memory_->bytes(), boots_ + 1, plan_.commands);
   control::Attendant::Settings settings;
   settings.sweep_period = plan_.sweep;
   settings.controller.gap_after = plan_.sweep * 3;
-  attendant_.emplace(control::Policy(plan_.rule), ledger_, now, settings);
-  attendant_->watch({}, *reader_, writer, before, now, kCommands);
+  control::Policy policy(plan_.rule);
+  policy.orphans.count = plan_.most_orphans;
+  attendant_.emplace(policy, ledger_, now, settings);
+  attendant_->watch({}, *reader_, writer, before, now, plan_.commands);
 }
 
 bool Host::is_idle() const { return engine_ == nullptr || (engine_->live_connections() == 0 && applications_.empty()); }

@@ -65,7 +65,6 @@ class Host {
 
  private:
   static constexpr std::uint16_t kListenPort = 7000;
-  static constexpr std::uint32_t kCommands = 64;
 
   void listen(Instant now);
   void begin_connections(Instant now);

@@ -96,6 +96,7 @@ HostPlan draw_host(Rng& rng) {
     h.rule.interval = one_of(rng, {seconds(5), seconds(60)});
     h.rule.idle_states = control::kIdleStatesAllowed;
   }
+  if (rng.chance(0.1)) h.most_orphans = static_cast<std::uint32_t>(rng.below(3));
   return h;
 }
 

@@ -91,12 +91,14 @@ struct HostPlan {
   bool control = true;
   Keeper keeper = Keeper::Control;
   control::Rule rule;
+  std::uint32_t most_orphans = UINT32_MAX;  // their budget
   Duration sweep = seconds(1);
   Duration command_delay;  // up to so long a command waits in the ring before its plane looks
   tcp::Settings tcp;
   bool offload = false;  // super-segments out; the peer gets them whole only if it has them too
   std::uint32_t slots = 256;
-  std::uint32_t events = 256;  // entries of the event ring
+  std::uint32_t events = 256;   // entries of the event ring
+  std::uint32_t commands = 64;  // of the command ring; the receipt ring has twice as many
   std::uint32_t quarantine = 64;
   std::uint32_t max_embryonic = 64;
   std::uint32_t backlog = 128;

@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "device/impairment.h"
@@ -40,6 +42,8 @@ class World {
   explicit World(const Plan& plan, std::FILE* trace = nullptr);
 
   Outcome run();
+  // One checker more, told of all that the others are told of.
+  void watch(std::unique_ptr<Checker> checker) { scene_.checkers.push_back(std::move(checker)); }
   // For stories that look while the world goes: everything that happens until `until`.
   void run_until(Instant until);
   Instant now() const { return now_; }

@@ -55,6 +55,8 @@ struct StoryCommand {
   std::string natives;
   unsigned at_a_time = 4;
   bool keep_output = false;
+  bool default_timers = false;  // the long form of a chapter
+  Duration idle = minutes(10);  // its silence
 };
 void run_story(const StoryCommand& command);
 

@@ -160,6 +160,9 @@ void add_story(CLI::App& app) {
   story->add_option("--natives", command->natives, "where half_closing_client and endless_server are");
   story->add_option("--at-a-time", command->at_a_time, "how many chapters run together (4)")->check(CLI::Range(1, 7));
   story->add_flag("--keep-output", command->keep_output, "print what the programs printed, too");
+  CLI::Option* const defaults = story->add_flag("--default-timers", command->default_timers,
+                                                "the long form of chapter 5: shorten nothing, and wait it out");
+  add_duration(*story, "--idle", command->idle, "how long the connections of the long form are idle")->needs(defaults);
 }
 
 // An empty group hides them from --help.

@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 struct Chapter {
   std::string_view title;
   void (*tell)(Scene&);
+  bool has_long_form = false;  // --default-timers
 };
 
 constexpr Chapter kChapters[] = {
@@ -32,7 +33,7 @@ constexpr Chapter kChapters[] = {
     {"The kernel's client shuts down its sending side; the engine's server talks on", chapter_engine_server},
     {"The engine's server shuts down its receiving side, and nobody can tell", chapter_shut_receive},
     {"Silence, longer than tcp_fin_timeout", chapter_silence},
-    {"A masquerading router between the two ends", chapter_router},
+    {"A masquerading router between the two ends", chapter_router, true},
     {"The peer's host vanishes", chapter_vanished},
     {"The control process is killed", chapter_killed},
 };
@@ -83,7 +84,7 @@ int tell_inside(lab::World& world, const StorySettings& settings, int number) {
 // A chapter that runs in its world, seen from outside.
 class Telling {
  public:
-  Telling(int number, const StorySettings& settings) : limit_(host::now() + kChapterLimit) {
+  Telling(int number, const StorySettings& settings) : limit_(kChapterLimit + settings.idle) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw lab::Trouble("no pipe");
     reader_ = host::Descriptor(ends[0]);
@@ -107,7 +108,7 @@ class Telling {
     char buffer[65536];
     const ssize_t n = read(reader_.get(), buffer, sizeof buffer);
     if (n > 0) pending_.append(buffer, static_cast<std::size_t>(n));
-    if (n == 0 || host::now() > limit_) finish(n == 0);
+    if (n == 0 || host::now() - start_ > limit_) finish(n == 0);
   }
   // Prints what has been read, line by line.
   void print() {
@@ -125,12 +126,13 @@ class Telling {
  private:
   void finish(bool ended) {
     over_ = true;
-    if (!ended) pending_ += fmt::format("   ✗ this chapter took longer than {} s\n", kChapterLimit.seconds());
+    if (!ended) pending_ += fmt::format("   ✗ this chapter took longer than {} s\n", limit_.seconds());
     pending_ += '\n';
     world_.reset();
   }
 
-  const Instant limit_;
+  const Instant start_ = host::now();
+  const Duration limit_;
   host::Descriptor reader_;
   std::optional<lab::RunningWorld> world_;
   std::string pending_;
@@ -196,7 +198,19 @@ std::string what_is_missing(const StorySettings& settings) {
   return {};
 }
 
+// The chapters to tell; or what is wrong with those that were asked for.
+std::vector<int> chosen(const StoryCommand& options) {
+  std::vector<int> chapters = options.chapters;
+  if (chapters.empty())
+    for (int i = 1; i <= kChapterCount; ++i) chapters.push_back(i);
+  const auto has_none = [](int number) { return !kChapters[number - 1].has_long_form; };
+  if (const auto found = std::ranges::find_if(chapters, has_none); options.default_timers && found != chapters.end())
+    throw Trouble(fmt::format("chapter {} has no long form: write `adieu story --chapter 5 --default-timers`", *found));
+  return chapters;
+}
+
 int run(const StoryCommand& options) {
+  const std::vector<int> chapters = chosen(options);
   // nft and ip live in /usr/sbin, which an ordinary user's PATH often lacks; and Debian's own python3 starts fastest.
   setenv("PATH",
          fmt::format("/usr/sbin:/usr/bin:/sbin:/bin:{}", std::getenv("PATH") ? std::getenv("PATH") : "").c_str(), 1);
@@ -207,10 +221,9 @@ int run(const StoryCommand& options) {
   settings.natives = directory_with(options.natives, "half_closing_client", settings.program);
   settings.colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
   settings.keep_output = options.keep_output;
+  settings.default_timers = options.default_timers;
+  settings.idle = options.default_timers ? options.idle : Duration{};
   if (const std::string missing = what_is_missing(settings); !missing.empty()) throw Trouble(missing);
-  std::vector<int> chapters = options.chapters;
-  if (chapters.empty())
-    for (int i = 1; i <= kChapterCount; ++i) chapters.push_back(i);
   const Instant start = host::now();
   const auto results = tell(chapters, options.at_a_time, settings);
   const Duration took = host::now() - start;

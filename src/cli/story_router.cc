@@ -1,167 +1,171 @@
 // Chapter 5: between two ends stands a router that masquerades and forgets.
 #include <algorithm>
-#include <sstream>
 
-#include "cli/story_programs.h"
-#include "cli/story_scene.h"
+#include "cli/story_router_paths.h"
 #include "host/clock.h"
 
 namespace adieu::cli {
 namespace {
 
-constexpr Duration kLong = seconds(15);
-constexpr int kCloseWaitSeconds = 5;
-constexpr const char* kCloseWait = "net.netfilter.nf_conntrack_tcp_timeout_close_wait";
-constexpr const char* kEngineServer = "203.0.113.2:5001";
-constexpr const char* kKernelServer = "203.0.113.2:5002";
+constexpr std::string_view kSpeech = "still here";
 
-struct Nets {
-  lab::Net inside;
-  lab::Net router;
-  lab::Net outside;
+struct Moments {
+  Instant idle_from;
+  Instant spoken;
 };
 
-Nets build(Scene& scene) {
-  Nets nets{scene.net("inside"), scene.net("router"), scene.net("outside")};
-  lab::World& world = scene.world();
-  world.link(nets.inside, "lan", "192.168.5.2/24", nets.router, "lan", "192.168.5.1/24");
-  world.link(nets.router, "wan", "203.0.113.1/24", nets.outside, "wan", "203.0.113.2/24");
-  world.route(nets.inside, "default via 192.168.5.1");
-  world.route(nets.router, "10.77.1.0/24 via 192.168.5.2");  // the engine's addresses lie behind the inside host
-  world.forward(nets.inside);
-  world.forward(nets.router);
-  world.filter(nets.router,
-               "table ip nat {\n chain post {\n type nat hook postrouting priority srcnat\n oifname \"wan\" "
-               "masquerade\n }\n}\n");
-  return nets;
-}
-
-// The router's entries for one server's port. Reading the list is also what makes the kernel throw out expired ones
-// now; the bare count (nf_conntrack_count) keeps them until its next sweep.
-std::vector<std::string> entries(Scene& scene, const lab::Net& router, std::string_view port) {
-  std::vector<std::string> found;
-  std::istringstream lines(scene.world().run(router, {"cat", "/proc/net/nf_conntrack"}));
-  for (std::string line; std::getline(lines, line);)
-    if (contains(line, fmt::format(" dport={} ", port))) found.push_back(line);
-  return found;
-}
-
-// "CLOSE_WAIT, 3 s left", from "ipv4 2 tcp 6 3 CLOSE_WAIT src=...".
-std::string entry_text(const std::vector<std::string>& found) {
-  if (found.empty()) return "none";
-  const auto words = lab::words(found.front());
-  return words.size() < 6 ? found.front() : fmt::format("{}, {} s left", words[5], words[4]);
-}
-
-// One connection of the chapter, seen from outside: `outer` is the address that the router gave it.
-struct Path {
-  std::string inner;
-  std::string outer;
-  std::string server;
-};
-
-Path learn(Scene& scene, const Nets& nets, const char* server, std::string_view kind, std::string_view local) {
-  Path path{"", "", server};
-  scene.await(kLong, fmt::format("the {}'s client is in FIN-WAIT-2", kind), [&] {
-    const auto row = scene.row(kind, local, server);
-    const auto there = scene.ss(nets.outside, server, "203.0.113.1:");
-    if (row) path.inner = (*row)["local"].get<std::string>();
-    if (there) path.outer = there->remote;
-    return row && (*row)["state"] == "FIN-WAIT-2" && there && there->state == "CLOSE-WAIT";
-  });
-  return path;
-}
-
-std::vector<lab::Step> steps_of(const lab::Watch& watch, const std::string& left, const std::string& right) {
-  return lab::read_exchange(watch.between(endpoint(left), endpoint(right)), endpoint(left));
-}
-
-void draw_both(Scene& scene, const Nets& nets, const lab::Watch& tun, const lab::Watch& wan, const Path& engine,
-               const Path& kernel, const lab::Note& spoken) {
-  const auto through = steps_of(tun, engine.inner, engine.server);
-  scene.ladder({.left = "engine inside " + engine.inner,
-                .right = "kernel outside " + engine.server,
-                .steps = through,
-                .left_states = scene.states("engine", engine.inner, engine.server),
-                .right_states = scene.ss_states(nets.outside, engine.server, engine.outer),
-                .notes = {spoken},
-                .zero = through.empty() ? host::now() : through.front().seen.at,
-                .until = host::now()});
-  const auto lost = steps_of(wan, kernel.outer, kernel.server);
-  scene.ladder({.left = "the router, for the kernel inside " + kernel.outer,
-                .right = "kernel outside " + kernel.server,
-                .steps = lost,
-                .left_states = scene.ss_states(nets.inside, kernel.inner, kernel.server),
-                .right_states = scene.ss_states(nets.outside, kernel.server, kernel.outer),
-                .notes = {spoken},
-                .zero = lost.empty() ? host::now() : lost.front().seen.at,
+void draw(Scene& scene, const RouterNets& nets, const Path& path, std::string left, std::vector<lab::Step> steps,
+          const std::vector<lab::Note>& notes) {
+  const Instant zero = steps.empty() ? host::now() : steps.front().seen.at;
+  scene.ladder({.left = std::move(left),
+                .right = "kernel outside " + path.server,
+                .steps = std::move(steps),
+                .left_states = path.kind == "engine" ? scene.states("engine", path.inner, path.server)
+                                                     : scene.ss_states(path.host, path.inner, path.server),
+                .right_states = scene.ss_states(nets.outside, path.server, path.outer),
+                .notes = notes,
+                .zero = zero,
                 .until = host::now()});
 }
 
-void claim_forgotten(Scene& scene, const std::vector<std::string>& at_first, const std::vector<std::string>& engine,
-                     const std::vector<std::string>& kernel, Duration idle) {
-  scene.claim(!at_first.empty() && kernel.empty() && !engine.empty(),
-              "the router forgets the kernel's idle connection, and keeps the engine's",
-              fmt::format("/proc/net/nf_conntrack: kernel's {}, then {} after {}; engine's {}", entry_text(at_first),
-                          entry_text(kernel), seconds_text(idle), entry_text(engine)));
+// The last segment of a connection before `at`: from then on the router's time ran.
+Instant last_before(const std::vector<lab::Step>& steps, Instant at) {
+  Instant last = Instant::unknown();
+  for (const lab::Step& step : steps)
+    if (step.seen.at < at) last = step.seen.at;
+  return last;
 }
 
-void claim_lost(Scene& scene, const Nets& nets, const lab::Watch& lan, const lab::Watch& wan, const Path& kernel,
-                Instant spoken) {
-  const auto outside = steps_of(wan, kernel.outer, kernel.server);
-  const auto reset = lab::count(outside, true, lab::Kind::Reset, spoken);
-  const auto inside = steps_of(lan, kernel.inner, kernel.server);
-  const auto arrived = std::ranges::count_if(inside, [&](const lab::Step& s) { return s.seen.at >= spoken; });
-  const auto held = scene.ss(nets.inside, kernel.inner, kernel.server);
-  const auto peer = scene.ss(nets.outside, kernel.server, kernel.outer);
-  scene.claim(reset > 0 && arrived == 0, "the kernel's outside end speaks first, and the router itself resets it",
-              fmt::format("wire outside: RST from the router's address {}; inside, segments since: {}",
-                          reset > 0 ? fmt::format("x{}", reset) : "never", arrived));
-  scene.claim(held && held->state == "FIN-WAIT-2" && held->timer.empty() && !peer,
-              "its inside end does not know: FIN-WAIT-2, no timer, for ever",
-              fmt::format("ss inside: {}{}; ss outside: {}", held ? held->state : "no socket",
-                          held && held->timer.empty() ? ", no timer" : "", peer ? peer->state : "no socket"));
+void claim_remembered(Scene& scene, const lab::Watch& wan, const Paths& paths, const RouterTimes& times,
+                      const Moments& moments) {
+  const Remembered& probed = paths[kProbed].remembered;
+  bool held = !probed.gone.is_known() && probed.least_left > 0;
+  std::string text;
+  for (const PathIndex index : {kUnasked, kKernel}) {
+    const Path& path = paths[index];
+    const Remembered& r = path.remembered;
+    const Duration after = r.gone.is_known() ? r.gone - last_before(steps_outside(wan, path), r.gone) : Duration{};
+    // The kernel counts in jiffies, and tells whole seconds.
+    held = held && r.first.starts_with("CLOSE_WAIT") && r.last == "none" && after > times.close_wait - seconds(1);
+    text += fmt::format(
+        "; {} {}, {}", path.name, r.first,
+        r.gone.is_known() ? fmt::format("gone {} after its last segment", seconds_text(after)) : "then " + r.last);
+  }
+  scene.claim(held, "the router forgets the two idle connections that nobody asks, and keeps the one that is probed",
+              fmt::format("/proc/net/nf_conntrack, {} looks in {}: probed engine never fewer than {} s left, at last "
+                          "{}{}",
+                          probed.looks, seconds_text(moments.spoken - moments.idle_from), probed.least_left,
+                          probed.last, text));
+}
+
+void claim_idle(Scene& scene, const Paths& paths, const RouterTimes& times, const Moments& moments) {
+  const auto steps = steps_inside(paths[kProbed]);
+  const auto in_silence = [&](const lab::Step& s) {
+    return s.seen.at >= moments.idle_from && s.seen.at < moments.spoken;
+  };
+  std::size_t probes = 0, answers = 0, other = 0;
+  Instant last = last_before(steps, moments.idle_from);
+  Duration longest = Duration{};
+  for (const lab::Step& step : steps) {
+    if (!in_silence(step)) continue;
+    longest = std::max(longest, step.seen.at - last);
+    last = step.seen.at;
+    if (lab::is_probe(step.kind) && step.from_left)
+      ++probes;
+    else
+      ++(step.kind == lab::Kind::Answer && !step.from_left ? answers : other);
+  }
+  std::uint64_t missed = 0;  // by the watchers: zero segments seen must mean that there were none
+  for (const Path& path : paths) missed += path.inside->lost();
+  std::size_t unasked = 0;
+  for (const PathIndex index : {kUnasked, kKernel})
+    unasked += static_cast<std::size_t>(std::ranges::count_if(steps_inside(paths[index]), in_silence));
+  const Remembered& r = paths[kProbed].remembered;
+  scene.claim(
+      probes > 0 && answers == probes && other == 0 && longest < times.close_wait && unasked == 0 && missed == 0 &&
+          r.in_fin_wait_2 == r.looks,
+      "nothing passes meanwhile but adieu's questions, each answered, and never too late for the router",
+      fmt::format(
+          "wire: {} probes, {} answers, {} others; longest pause {}; of the other two {} segments ({} missed); adieu "
+          "ls: FIN-WAIT-2 at {} of {} looks",
+          probes, answers, other, seconds_text(longest), unasked, missed, r.in_fin_wait_2, r.looks));
+}
+
+void claim_lost(Scene& scene, const RouterNets& nets, const lab::Watch& wan, const Path& path, Instant spoken) {
+  const auto reset = lab::count(steps_outside(wan, path), true, lab::Kind::Reset, spoken);
+  const auto arrived =
+      std::ranges::count_if(steps_inside(path), [&](const lab::Step& s) { return s.seen.at >= spoken; });
+  const auto peer = scene.ss(nets.outside, path.server, path.outer);
+  scene.claim(reset > 0 && arrived == 0 && !peer,
+              fmt::format("the outside end speaks first, and the router itself resets it ({})", path.name),
+              fmt::format("wire outside: RST from the router's address {}; inside, segments since: {}; ss outside: {}",
+                          reset > 0 ? fmt::format("x{}", reset) : "never", arrived, peer ? peer->state : "no socket"));
+}
+
+void claim_ignorance(Scene& scene, const Path& engine, const Path& kernel) {
+  const auto row = scene.row("engine", engine.inner, engine.server);
+  const auto held = scene.ss(kernel.host, kernel.inner, kernel.server);
+  scene.claim(held && held->state == "FIN-WAIT-2" && held->timer.empty() && row && (*row)["state"] == "FIN-WAIT-2" &&
+                  (*row)["reason"] == "none",
+              "their inside ends do not know: FIN-WAIT-2, no timer, for ever",
+              fmt::format("ss inside: {}{}; adieu ls, --no-probes: {}, standing {}, heard {} s ago, \"{}\"",
+                          held ? held->state : "no socket",
+                          !held                 ? ""
+                          : held->timer.empty() ? ", no timer"
+                                                : ", " + held->timer,
+                          field(row, "state"), field(row, "standing"), field(row, "heard_ago_s"), field(row, "ends")));
+}
+
+// Data goes in, its acknowledgement goes out, and the connection closes as it would have on the first day.
+void claim_use(Scene& scene, const RouterNets& nets, Path& path, bool heard, Instant spoken) {
+  path.speaker->tell("close\n");
+  const auto ended = path.client->wait(seconds(5));
+  scene.until(seconds(2), [&] { return !scene.ss(nets.outside, path.server, path.outer); });
+  const auto steps = steps_inside(path);
+  const auto octets = lab::data_since(steps, false, spoken);
+  const auto fins = lab::count(steps, false, lab::Kind::Fin, spoken);
+  const auto resets = lab::count(steps, false, lab::Kind::Reset) + lab::count(steps, true, lab::Kind::Reset);
+  const auto acknowledged = std::ranges::count_if(
+      steps, [&](const lab::Step& s) { return s.from_left && s.seen.at >= spoken && s.ack > octets; });
+  const auto peer = scene.ss(nets.outside, path.server, path.outer);
+  scene.claim(heard && octets == kSpeech.size() + 1 && acknowledged > 0,
+              "the probed one is of use: its outside end speaks, is heard and acknowledged",
+              fmt::format("wire: {} octets in, {} segments out that acknowledge them; printed by its client: {}",
+                          octets, acknowledged, heard ? "\"still here\"" : "nothing"));
+  scene.claim(
+      ended == 0 && fins == 1 && resets == 0 && !peer, "and then it closes in order, on both sides",
+      fmt::format("wire: {} FIN in, {} RST; its client {}; ss outside: {}", fins, resets,
+                  ended == 0 ? "read the end of the stream" : "did not end well", peer ? peer->state : "no socket"));
 }
 
 }  // namespace
 
 void chapter_router(Scene& scene) {
-  const Nets nets = build(scene);
-  const std::string by_default = scene.world().sysctl(nets.router, kCloseWait);
-  scene.world().set_sysctl(nets.router, kCloseWait, std::to_string(kCloseWaitSeconds));
-  scene.shortened(kCloseWait, fmt::format("{} s", kCloseWaitSeconds), by_default + " s");
-  scene.shortened("adieu up --interval", "2s", "25s");
-  scene.say("");
-  scene.up(nets.inside, "--plane kernel --interval 2s --sweep 200ms");
-  lab::Process& engine_server = scene.python_text(nets.outside, kQuietServer, "5001");
-  lab::Process& kernel_server = scene.python_text(nets.outside, kQuietServer, "5002");
-  scene.await_output(engine_server, "listening");
-  scene.await_output(kernel_server, "listening");
-  const lab::Watch tun(nets.inside, "adieu1"), lan(nets.inside, "lan"), wan(nets.outside, "wan");
-  lab::Process& engine_client = scene.native(
-      nets.inside, "half_closing_client",
-      fmt::format("--tun adieu1 --address 10.77.1.2/24 --gateway-address 10.77.1.1/24 --seconds 60 {}", kEngineServer));
-  scene.python(nets.inside, "half_closing_client.py", "203.0.113.2 5002");
-  const Path engine = learn(scene, nets, kEngineServer, "engine", "10.77.1.2:");
-  const Path kernel = learn(scene, nets, kKernelServer, "kernel", "192.168.5.2:");
-  const auto at_first = entries(scene, nets.router, "5002");
-  scene.until(seconds(kCloseWaitSeconds) + kLong, [&] { return entries(scene, nets.router, "5002").empty(); });
-  scene.pass(seconds(1));
-  const auto engine_entries = entries(scene, nets.router, "5001"), kernel_entries = entries(scene, nets.router, "5002");
-  const lab::Note spoken{host::now(), "the outside ends speak"};
-  const Instant idle_since = steps_of(wan, kernel.outer, kernel.server).back().seen.at;
-  engine_server.tell("speak\n");
-  kernel_server.tell("speak\n");
-  const bool heard = scene.until(seconds(5), [&] { return contains(engine_client.output(), "still here"); });
-  scene.until(seconds(2), [&] { return !scene.ss(nets.outside, kernel.server, kernel.outer); });
-  draw_both(scene, nets, tun, wan, engine, kernel, spoken);
-  claim_forgotten(scene, at_first, engine_entries, kernel_entries, spoken.at - idle_since);
-  claim_lost(scene, nets, lan, wan, kernel, spoken.at);
-  const auto steps = steps_of(tun, engine.inner, engine.server);
-  scene.claim(heard, "the engine's, probed in time, is not lost: its outside end speaks, and is heard",
-              fmt::format("wire: {} probes, {} answers; printed by its client: {}",
-                          lab::count(steps, true, lab::Kind::DataEcho) + lab::count(steps, true, lab::Kind::Bare),
-                          lab::count(steps, false, lab::Kind::Answer), heard ? "\"still here\"" : "nothing"));
+  const RouterNets nets = build_router(scene);
+  const RouterTimes times = choose_times(scene, nets.router);
+  const lab::Watch wan(nets.outside, "wan");
+  Paths paths = open_paths(scene, nets, times);
+  Moments moments{host::now(), Instant::unknown()};
+  stay_idle(scene, nets, paths, times);
+  moments.spoken = host::now();
+  for (const Path& path : paths) path.speaker->tell("speak\n");
+  const bool heard = scene.until(seconds(5), [&] { return contains(paths[kProbed].client->output(), kSpeech); });
+  scene.until(seconds(2), [&] {
+    return !scene.ss(nets.outside, paths[kUnasked].server, paths[kUnasked].outer) &&
+           !scene.ss(nets.outside, paths[kKernel].server, paths[kKernel].outer);
+  });
+  claim_remembered(scene, wan, paths, times, moments);
+  claim_idle(scene, paths, times, moments);
+  claim_lost(scene, nets, wan, paths[kUnasked], moments.spoken);
+  claim_lost(scene, nets, wan, paths[kKernel], moments.spoken);
+  claim_ignorance(scene, paths[kUnasked], paths[kKernel]);
+  claim_use(scene, nets, paths[kProbed], heard, moments.spoken);
+  const std::vector<lab::Note> notes = {{moments.spoken, "the outside ends speak"}};
+  draw(scene, nets, paths[kProbed], "probed engine inside " + paths[kProbed].inner, steps_inside(paths[kProbed]),
+       notes);
+  for (const PathIndex index : {kUnasked, kKernel})
+    draw(scene, nets, paths[index], fmt::format("router, for the {} {}", paths[index].name, paths[index].outer),
+         steps_outside(wan, paths[index]), notes);
 }
 
 }  // namespace adieu::cli

@@ -102,15 +102,22 @@ lab::Process& Scene::keep(std::string name, lab::Process process) {
 }
 
 lab::Process& Scene::up(const lab::Net& net, std::string_view flags) {
-  auto arguments = lab::words(fmt::format("{} up --run-dir {} {}", settings_.program, run_dir(), flags));
+  const std::string own = ups_.empty() ? run_dir() : fmt::format("{}.{}", run_dir(), net.name());
+  auto arguments = lab::words(fmt::format("{} up --run-dir {} {}", settings_.program, own, flags));
   lab::Process& process = keep("adieu up", world_.start(net, arguments));
   await_output(process, "adieu: up");
-  up_ = true;
+  ups_.emplace_back(net.name(), own);
   return process;
 }
 
+std::string Scene::run_dir_in(const lab::Net& net) const {
+  const auto found = std::ranges::find(ups_, net.name(), [](const auto& up) { return up.first; });
+  return found == ups_.end() ? run_dir() : found->second;
+}
+
 lab::Process& Scene::native(const lab::Net& net, std::string_view program, std::string_view arguments) {
-  const auto all = lab::words(fmt::format("{}/{} --run-dir {} {}", settings_.natives, program, run_dir(), arguments));
+  const auto all =
+      lab::words(fmt::format("{}/{} --run-dir {} {}", settings_.natives, program, run_dir_in(net), arguments));
   return keep(std::string(program), world_.start(net, all));
 }
 
@@ -154,12 +161,11 @@ void Scene::remember(const std::string& key, std::string state, Instant since) {
   if (seen.empty() || seen.back().state != state) seen.push_back({since, std::move(state)});
 }
 
-void Scene::sample_ls() {
-  lab::Process ls = world_.start(nets_.front(), {settings_.program, "ls", "--run-dir", run_dir(), "--json"});
+void Scene::sample_ls(const std::string& run_dir) {
+  lab::Process ls = world_.start(nets_.front(), {settings_.program, "ls", "--run-dir", run_dir, "--json"});
   const auto status = ls.wait(seconds(5));
   if (!status || *status > 1)
     throw lab::Trouble(fmt::format("adieu ls failed ({}): {}", status.value_or(-1), ls.output()));
-  rows_.clear();
   std::istringstream lines(ls.output());
   for (std::string line; std::getline(lines, line);) {
     Json row = Json::parse(line, nullptr, false);
@@ -194,7 +200,8 @@ void Scene::sample_ss(const lab::Net& net) {
 void Scene::sample(bool now) {
   const Instant started = host::now();
   if (!now && sampled_.is_known() && started - sampled_ < kSampleEvery) return;
-  if (up_) sample_ls();
+  rows_.clear();
+  for (const auto& [net, run_dir] : ups_) sample_ls(run_dir);
   for (const lab::Net& net : nets_) sample_ss(net);
   sampled_ = host::now();
 }

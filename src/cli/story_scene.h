@@ -1,6 +1,6 @@
 // What a chapter of the story works with: a world, the programs in it, what they say, and the claims that are checked.
 //
-// What lives here: Scene and its small tools. What does not: the chapters (story_chapters*.cc), the order in which they
+// What lives here: Scene and its small tools. What does not: the chapters (story_*.cc), the order in which they
 // are told (story.cc).
 #pragma once
 
@@ -29,7 +29,9 @@ struct StorySettings {
   std::string scripts;  // where the Python examples are
   std::string natives;  // where the examples on the native API are
   bool colour = false;
-  bool keep_output = false;  // print what the programs printed, also when all went well
+  bool keep_output = false;     // print what the programs printed, also when all went well
+  bool default_timers = false;  // a chapter's long form: nothing is shortened, and so long is the silence
+  Duration idle;
 };
 
 // A line of `ss -tano`, its state in the RFC's spelling.
@@ -48,6 +50,8 @@ class Scene {
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
 
+  const StorySettings& settings() const { return settings_; }
+
   // Telling.
   void title(int number, std::string_view text);
   void say(std::string_view text);
@@ -63,7 +67,9 @@ class Scene {
   lab::World& world() { return world_; }
   // A namespace whose sockets are looked at in every sample.
   lab::Net net(std::string name);
+  // Of the first `adieu up`.
   std::string run_dir() const { return world_.directory() + "/run"; }
+  // At most one in each namespace; what `native` starts there is watched by it.
   lab::Process& up(const lab::Net& net, std::string_view flags);
   lab::Process& native(const lab::Net& net, std::string_view program, std::string_view arguments);
   lab::Process& python(const lab::Net& net, std::string_view script, std::string_view arguments);
@@ -75,7 +81,7 @@ class Scene {
   // What every program printed, for a chapter that went wrong.
   std::string all_output() const;
 
-  // Looking: `ls` of the running adieu and `ss` in every namespace; at most every 60 ms, unless told to.
+  // Looking: `ls` of every running adieu and `ss` in every namespace; at most every 60 ms, unless told to.
   void sample(bool now = false);
   const std::vector<Json>& rows() const { return rows_; }
   // The row of one plane ("engine", "kernel") with these ends; either may lack its port: "10.0.0.1:".
@@ -95,7 +101,8 @@ class Scene {
 
  private:
   lab::Process& keep(std::string name, lab::Process process);
-  void sample_ls();
+  std::string run_dir_in(const lab::Net& net) const;
+  void sample_ls(const std::string& run_dir);
   void sample_ss(const lab::Net& net);
   void remember(const std::string& key, std::string state, Instant since);
 
@@ -103,7 +110,7 @@ class Scene {
   const StorySettings& settings_;
   std::vector<lab::Net> nets_;
   std::vector<std::pair<std::string, std::unique_ptr<lab::Process>>> programs_;
-  bool up_ = false;
+  std::vector<std::pair<std::string, std::string>> ups_;  // namespace and run-dir of each `adieu up`
   Instant sampled_;
   std::vector<Json> rows_;
   std::map<std::string, std::vector<SsRow>> ss_;

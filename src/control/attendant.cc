@@ -49,7 +49,7 @@ void Attendant::attend(Instant now) {
   }
   std::uint32_t looked = 0;
   while (const auto due = controller_.poll_look(now)) {
-    look(due->plane, due->slot, now);
+    look(due->plane, due->slot, false, now);
     if (++looked % kBatch == 0) carry_out(now);
   }
   carry_out(now);
@@ -131,11 +131,11 @@ void Attendant::follow_hints(std::uint32_t index, Instant now) {
   for (++number; number <= written; ++number) {
     const auto event = w.table.event(number);
     // Nobody has anything to ask of what has just been opened.
-    if (event && event->kind != plane::EventKind::Opened) look(index, event->slot, now);
+    if (event && event->kind != plane::EventKind::Opened) look(index, event->slot, false, now);
   }
 }
 
-void Attendant::look(std::uint32_t index, std::uint32_t slot, Instant now) {
+void Attendant::look(std::uint32_t index, std::uint32_t slot, bool in_round, Instant now) {
   Watched& w = planes_[index];
   plane::Record record;
   switch (w.table.read(slot, record)) {
@@ -148,6 +148,7 @@ void Attendant::look(std::uint32_t index, std::uint32_t slot, Instant now) {
   }
   const plane::ConnectionId id{w.table.incarnation(), slot, record.generation};
   if (record.has_ended()) tell_end(index, id, record);
+  if (in_round && record.holder == plane::Holder::Orphan) controller_.count_orphan(index, id, record, now);
   controller_.observe(index, id, record, now);
 }
 
@@ -173,7 +174,7 @@ void Attendant::sweep(std::uint32_t index, Instant now) {
   bool refused = false;
   for (std::uint32_t i = 0; i < used; ++i) {
     const std::uint32_t slot = first + i < used ? first + i : first + i - used;
-    look(index, slot, now);
+    look(index, slot, true, now);
     if (!refused && controller_.wants_room()) {
       refused = true;
       w.first_slot = slot;  // where there was no room any more, the next sweep begins: nobody waits for ever

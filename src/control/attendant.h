@@ -98,7 +98,7 @@ class Attendant {
   void drain_receipts(std::uint32_t index, Instant now);
   void follow_hints(std::uint32_t index, Instant now);
   void sweep(std::uint32_t index, Instant now);
-  void look(std::uint32_t index, std::uint32_t slot, Instant now);
+  void look(std::uint32_t index, std::uint32_t slot, bool in_round, Instant now);
   void tell_end(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record);
   // Ledger, then rings.
   void carry_out(Instant now);

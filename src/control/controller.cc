@@ -176,7 +176,6 @@ void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, con
   if (entry == nullptr && id.slot < p.place.size() && p.place[id.slot] != kNone)
     forget(entries_[p.place[id.slot]]);  // of who had the slot before, and has ended
   book_.heard(record.remote.address, record.last_heard);
-  if (record.holder == plane::Holder::Orphan) count_orphan(index, id, record, now);
   if (entry == nullptr && is_quiet(record, now)) return;
   if (entry != nullptr && entry->in_flight && now >= entry->expires) entry->in_flight.reset();
 
@@ -200,7 +199,7 @@ void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, con
 
 // Its end is a fact for the ledger. What ended it may be the path, which has forgotten it.
 void Controller::ended(Entry& entry, const Decision& decision) {
-  if (decision.evidence.reason == EndReason::PeerReset && entry.asked > 0) note_lost_path(entry, decision.evidence);
+  if (decision.evidence.reason == EndReason::PeerReset) note_lost_path(entry, decision.evidence);
   forget(entry);
 }
 

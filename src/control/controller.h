@@ -147,6 +147,8 @@ class Controller {
   // Somebody looks at the plane now. `room`: how many commands its ring takes; none is decided beyond it.
   void attend(std::uint32_t plane, plane::Abilities abilities, Instant heartbeat, std::uint32_t room, Instant now);
   void observe(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, Instant now);
+  // An orphan is met in a round over all tables; once in each.
+  void count_orphan(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, Instant now);
   // On a person's word. Else the decision comes by poll_decision().
   std::optional<Refusal> request(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record,
                                  const Request& request, Instant now);
@@ -237,7 +239,6 @@ class Controller {
   Instant next_probe(const Entry* entry, Instant now) const;
   void spend_probe(const Entry& entry, Instant now);
   void refused(Entry& entry, const plane::Receipt& receipt, Instant now);
-  void count_orphan(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, Instant now);
 
   Policy policy_;
   Settings settings_;

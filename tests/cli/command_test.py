@@ -73,6 +73,13 @@ class Words(unittest.TestCase):
                 (["--no-such-flag"], "--help"), (["stray"], "--help")):
             with self.subTest(flags=flags):
                 self.refused("up", "--run-dir", "/nonexistent/run", *flags, says=says)
+        for flags, says in (
+                (["--default-timers"], "--chapter 5"), (["--chapter", "4", "--default-timers"], "chapter 4"),
+                (["--chapter", "5", "--chapter", "6", "--default-timers"], "chapter 6"),
+                (["--chapter", "5", "--idle", "1min"], "--default-timers"),
+                (["--chapter", "5", "--default-timers", "--idle", "soon"], "25s"), (["--chapter", "8"], "--chapter")):
+            with self.subTest(story=flags):
+                self.refused("story", *flags, says=says)
         self.refused("fly", says="--help")
         self.refused("why", says="--help")
         self.refused("why", "engine", says="PLANE/SLOT.GENERATION")

@@ -1,0 +1,429 @@
+// What rules do beyond asking: to the forgotten, to orphans, to whatever they match, on a person's word, over a budget.
+#include <gtest/gtest.h>
+
+#include "world.h"
+
+using namespace adieu;
+using namespace adieu::control;
+using namespace adieu::control::testing;
+
+namespace {
+
+plane::Record forgotten(Instant since) {
+  auto record = half_closed(since, State::CloseWait);
+  record.end_of_stream_read = plane::Known::Yes;
+  record.receive_shut = false;
+  return record;
+}
+
+plane::Record orphan(Instant since, State state = State::FinWait2) {
+  auto record = half_closed(since, state);
+  record.holder = plane::Holder::Orphan;
+  return record;
+}
+
+Rule with(auto&& change) {
+  Rule rule;
+  change(rule);
+  return rule;
+}
+
+WorldSettings under(const Rule& rule) {
+  WorldSettings settings;
+  settings.rule = rule;
+  return settings;
+}
+
+const MemoryLedger::Row* first_by(const MemoryLedger& ledger, Cause cause) {
+  for (const auto& row : ledger.verdicts)
+    if (row.decision.verdict.cause == cause && row.decision.command && is_destructive(row.decision.command->kind))
+      return &row;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST(Forgotten, IsFinishedAfterTheRulesTimeAndNotAMomentSooner) {
+  const Rule rule = with([](Rule& r) {
+    r.when_forgotten = Act::Finish;
+    r.forgotten_after = minutes(10);
+  });
+  World world(under(rule));
+  const auto slot = world.open(forgotten(world.now));
+  world.run_for(10_min - 1_s);
+  EXPECT_EQ(world.record(slot).state, State::CloseWait);
+  world.run_for(3_s);
+  EXPECT_EQ(world.record(slot).state, State::LastAck);
+  const auto* row = first_by(world.ledger, Cause::Forgotten);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->decision.command->kind, plane::CommandKind::Finish);
+  EXPECT_NE(row->decision.verdict.grounds.find(GroundKind::Acts), nullptr);
+}
+
+TEST(Forgotten, IsNobodyWhoStillSendsOrHasNotReadTheEnd) {
+  const Rule rule = with([](Rule& r) {
+    r.when_forgotten = Act::Reset;
+    r.forgotten_after = minutes(1);
+  });
+  auto sends = forgotten(at(0_s));
+  sends.unsent = 1;
+  EXPECT_EQ(judged(sends, at(1_h), rule).act, Act::Tell);
+  auto sent_lately = forgotten(at(0_s));
+  sent_lately.progress_out = at(1_h) - 30_s;
+  EXPECT_EQ(judged(sent_lately, at(1_h), rule).acts_at, at(1_h) + 30_s);
+  auto has_not_read = forgotten(at(0_s));
+  has_not_read.end_of_stream_read = plane::Known::No;
+  EXPECT_EQ(judged(has_not_read, at(1_h), rule).act, Act::Tell);
+  auto nobody_knows = forgotten(at(0_s));
+  nobody_knows.end_of_stream_read = plane::Known::Unknown;
+  EXPECT_EQ(judged(nobody_knows, at(1_h), rule).act, Act::Tell);
+}
+
+TEST(Orphaned, IsEndedByARuleThatSaysSoAlthoughItsPeerIsAlive) {
+  World world(under(with([](Rule& r) {
+    r.when_orphaned = Act::Reset;
+    r.orphaned_after = minutes(2);
+  })));
+  world.open(orphan(world.now));
+  world.run_for(2_min - 2_s);
+  EXPECT_TRUE(world.ledger.ends.empty());
+  world.run_for(5_s);
+  ASSERT_EQ(world.ledger.ends.size(), 1U);
+  EXPECT_EQ(world.ledger.ends[0].second.reason, EndReason::Commanded);
+  EXPECT_TRUE(first_by(world.ledger, Cause::Orphaned)->decision.command->regardless);
+}
+
+TEST(Rule, ThatMatchesByAgeImitatesAStacksTimer) {
+  WorldSettings settings;
+  settings.policy = Policy::make({{Filter::parse("state fin-wait-2 and holder orphan and age > 60s").value(),
+                                   with([](Rule& r) { r.always = Act::Silent; })},
+                                  {Filter(), Rule{}}})
+                        .value();
+  World world(settings);
+  const auto held = world.open(half_closed(world.now));
+  world.open(orphan(world.now));
+  world.run_for(60_s);
+  EXPECT_TRUE(world.ledger.ends.empty());
+  world.run_for(3_s);
+  EXPECT_EQ(world.ledger.ends.size(), 1U);
+  world.run_for(1_h);
+  EXPECT_EQ(world.ledger.ends.size(), 1U);
+  EXPECT_TRUE(world.peers.contains(held));
+  const auto* row = first_by(world.ledger, Cause::Rule);
+  ASSERT_NE(row, nullptr);
+  EXPECT_TRUE(row->decision.command->silent);
+  EXPECT_EQ(row->decision.rule, 0U);
+}
+
+TEST(Rule, ExemptsFromEveryActWhoeverIsGone) {
+  World world(under(with([](Rule& r) { r.exempt = true; })));
+  const auto slot = world.open(half_closed(world.now));
+  world.peers[slot].there = false;
+  world.run_for(1_h);
+  EXPECT_TRUE(world.ledger.first(Standing::Gone).is_known());
+  EXPECT_TRUE(world.ledger.ends.empty());
+}
+
+TEST(Rule, OfADryRunDecidesAndDoesNothing) {
+  World world(under(with([](Rule& r) {
+    r.act = false;
+    r.when_orphaned = Act::Reset;
+  })));
+  const auto slot = world.open(orphan(world.now));
+  world.run_for(10_min);
+  EXPECT_TRUE(world.ledger.ends.empty());
+  const Verdict verdict = judged(world.record(slot), world.now, with([](Rule& r) {
+                                   r.act = false;
+                                   r.when_orphaned = Act::Reset;
+                                 }));
+  EXPECT_NE(verdict.grounds.find(GroundKind::DryRun), nullptr);
+}
+
+TEST(Verdict, SaysWhatWillEndItAndWhen) {
+  const Rule rule = with([](Rule& r) { r.when_orphaned = Act::Reset; });
+  const Verdict soon = judged(orphan(at(0_s)), at(19_s), rule);
+  EXPECT_EQ(soon.ends, Ends::Policy);
+  EXPECT_EQ(soon.ends_at, at(60_s));
+  EXPECT_EQ(judged(half_closed(at(0_s)), at(1_s)).ends_at, Instant::never());
+  const Attention attention{.abilities = kAllAbilities, .gaps = {}, .plane_stopped_since = {}, .time_wait = 60_s};
+  const Verdict quarantine = judged(half_closed(at(0_s), State::TimeWait), at(1_s), rule, attention);
+  EXPECT_EQ(quarantine.ends, Ends::TimeWaitQuarantine);
+  EXPECT_EQ(quarantine.ends_at, at(60_s));
+  EXPECT_EQ(judged(half_closed(at(0_s), State::TimeWait), at(1_s)).ends_at, Instant::unknown());
+  const Verdict doubted = judged(asked(half_closed(at(0_s)), 2, 2, at(25_s), at(35_s)), at(40_s));
+  EXPECT_EQ(doubted.ends, Ends::PeerAnswersOrVerdictGone);
+  EXPECT_EQ(doubted.ends_at, Instant::unknown());
+}
+
+// ---- a person's word
+
+TEST(Request, OfAPersonIsInTheLedgerBeforeItIsDoneAndAnsweredWithWhatBecameOfIt) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(1_s);
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  ASSERT_FALSE(world.attendant->request(0, id, {plane::CommandKind::Abort, false, 1000, 42}, world.now));
+  EXPECT_FALSE(world.attendant->poll_answer());
+  // A segment that comes meanwhile does not stop a person.
+  world.speaks(slot);
+  world.run_for(1_s);
+  const auto answer = world.attendant->poll_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ticket, 42U);
+  EXPECT_EQ(answer->outcome, plane::Outcome::Done);
+  ASSERT_EQ(world.ledger.ends.size(), 1U);
+  ASSERT_EQ(world.ledger.verdicts.size(), 1U);
+  const Decision& decision = world.ledger.verdicts[0].decision;
+  EXPECT_EQ(answer->verdict, world.ledger.verdicts[0].number);
+  EXPECT_EQ(decision.verdict.cause, Cause::Person);
+  ASSERT_NE(decision.verdict.grounds.find(GroundKind::Asked), nullptr);
+  EXPECT_EQ(decision.verdict.grounds.find(GroundKind::Asked)->number, 1000U);
+  EXPECT_FALSE(world.ledger_behind);
+}
+
+TEST(Request, IsRefusedAtOnceWhereItCannotBeDone) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  const auto ask = [&](plane::CommandKind kind, plane::ConnectionId whom) {
+    return world.attendant->request(0, whom, {kind, false, 0, 1}, world.now);
+  };
+  EXPECT_EQ(ask(plane::CommandKind::Probe, {77, slot, id.generation + 1}), Refusal::Ended);
+  EXPECT_EQ(ask(plane::CommandKind::Probe, {78, slot, id.generation}), Refusal::Ended);
+  EXPECT_EQ(ask(plane::CommandKind::Finish, id), Refusal::Unable);  // its FIN is sent
+  EXPECT_EQ(ask(plane::CommandKind::Forget, id), Refusal::Unable);
+  EXPECT_EQ(ask(plane::CommandKind::Probe, id), std::nullopt);
+  EXPECT_EQ(ask(plane::CommandKind::Abort, id), Refusal::Busy);
+  world.run_for(10_s);
+  EXPECT_EQ(ask(plane::CommandKind::Abort, id), std::nullopt);
+}
+
+TEST(Request, IsNotDoneWhileTheLedgerCannotBeWritten) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  world.ledger.full = true;
+  EXPECT_FALSE(world.attendant->request(0, id, {plane::CommandKind::Abort, false, 0, 9}, world.now));
+  const auto answer = world.attendant->poll_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ticket, 9U);
+  EXPECT_FALSE(answer->outcome);
+  EXPECT_EQ(answer->verdict, 0U);
+  world.run_for(5_s);
+  EXPECT_TRUE(world.peers.contains(slot));
+}
+
+TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  world.plane_runs = false;
+  ASSERT_FALSE(world.attendant->request(0, {77, slot, world.record(slot).generation},
+                                        {plane::CommandKind::Probe, false, 0, 5}, world.now));
+  world.attendant->plane_failed(0, world.now);
+  const auto answer = world.attendant->poll_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ticket, 5U);
+  EXPECT_FALSE(answer->outcome);
+}
+
+// ---- budgets
+
+namespace {
+WorldSettings with_budget(std::uint32_t count) {
+  WorldSettings settings;
+  settings.policy = Policy();
+  settings.policy->orphans.count = count;
+  return settings;
+}
+}  // namespace
+
+TEST(OrphanBudget, TakesTheDoubtedBeforeTheLivingAndTheLongestUnheardFirst) {
+  World world(with_budget(2));
+  const auto oldest = world.open(orphan(world.now - 9_s));
+  const auto doubted = world.open(orphan(world.now - 8_s));
+  const auto younger = world.open(orphan(world.now - 2_s));
+  const auto youngest = world.open(orphan(world.now - 1_s));
+  world.peers[doubted].there = false;
+  world.peers[doubted].record.probes[0] = 3;
+  world.peers[doubted].record.last_heard = world.now - 40_s;
+  world.peers[doubted].record.probe_first = world.now - 12_s;
+  world.peers[doubted].record.probe_last = world.now - 5_s;
+  world.writer().publish(doubted, world.peers[doubted].record);
+  world.run_for(4_s);
+  EXPECT_FALSE(world.peers.contains(oldest));
+  EXPECT_FALSE(world.peers.contains(doubted));
+  EXPECT_TRUE(world.peers.contains(younger));
+  EXPECT_TRUE(world.peers.contains(youngest));
+  ASSERT_GE(world.ledger.verdicts.size(), 2U);
+  EXPECT_EQ(world.ledger.verdicts[world.ledger.verdicts.size() - 2].decision.id.slot, doubted);
+  const auto* row = first_by(world.ledger, Cause::OverBudget);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->decision.verdict.grounds.find(GroundKind::OverBudget)->number, 4U);
+  ASSERT_EQ(world.ledger.notes.size(), 2U);
+  EXPECT_EQ(world.ledger.notes[0].kind, NoteKind::OverBudget);
+  EXPECT_EQ(world.ledger.notes[1].kind, NoteKind::WithinBudget);
+}
+
+TEST(OrphanBudget, IsNobodysConcernWhoIsHeldOrExemptOrInTimeWait) {
+  WorldSettings settings;
+  settings.policy = Policy::make({{Filter::parse("sport = :443").value(), with([](Rule& r) { r.exempt = true; })},
+                                  {Filter(), Rule{}}})
+                        .value();
+  settings.policy->orphans.count = 0;
+  World world(settings);
+  const auto exempt = world.open(orphan(world.now));
+  auto others = half_closed(world.now);
+  others.local.port = 444;
+  const auto held = world.open(others);
+  others = orphan(world.now, State::TimeWait);
+  others.local.port = 444;
+  const auto quarantined = world.open(others);
+  others = orphan(world.now);
+  others.local.port = 444;
+  const auto counted = world.open(others);
+  world.run_for(5_s);
+  EXPECT_TRUE(world.peers.contains(exempt) && world.peers.contains(held) && world.peers.contains(quarantined));
+  EXPECT_FALSE(world.peers.contains(counted));
+}
+
+TEST(OrphanBudget, OfOctetsEndsSomeOfThoseWhoHoldThem) {
+  WorldSettings settings = with_budget(1000);
+  settings.policy->orphans.bytes = 10'000;
+  World world(settings);
+  for (int i = 0; i < 16; ++i) {
+    auto record = orphan(world.now - seconds(i));
+    record.unsent = 1000;
+    world.open(record);
+  }
+  world.run_for(20_s);
+  EXPECT_LE(world.peers.size(), 10U);
+  EXPECT_GE(world.peers.size(), 8U);
+}
+
+TEST(OrphanBudget, TightensWhileThisHostIsShortOfMemory) {
+  WorldSettings settings = with_budget(1000);
+  settings.policy->orphans_under_pressure.count = 1;
+  World world(settings);
+  for (int i = 0; i < 3; ++i) world.open(orphan(world.now));
+  world.run_for(5_s);
+  EXPECT_EQ(world.peers.size(), 3U);
+  world.attendant->set_pressure(true);
+  world.run_for(5_s);
+  EXPECT_EQ(world.peers.size(), 1U);
+}
+
+// ---- hosts, loss and paths
+
+TEST(HostBook, TellsTheSilenceOfAHostOnceHoweverManyConnectionsItHas) {
+  World world;
+  for (int i = 0; i < 20; ++i) world.peers[world.open(half_closed(world.now))].there = false;
+  world.run_for(60_s);
+  ASSERT_EQ(world.ledger.notes.size(), 1U);
+  EXPECT_EQ(world.ledger.notes[0].kind, NoteKind::HostSilent);
+  EXPECT_EQ(world.ledger.notes[0].host, Address::v4(10, 0, 0, 2));
+  for (auto& [slot, peer] : world.peers) peer.there = true;
+  world.run_for(30_s);
+  ASSERT_EQ(world.ledger.notes.size(), 2U);
+  EXPECT_EQ(world.ledger.notes[1].kind, NoteKind::HostBack);
+  EXPECT_TRUE(world.ledger.ends.empty());
+}
+
+TEST(HostBook, KnowsThatAHostLivesByItsOtherConnections) {
+  World world;
+  const auto lost = world.open(half_closed(world.now));
+  world.open(half_closed(world.now));
+  world.peers[lost].there = false;
+  world.run_for(3_min);
+  bool heard_elsewhere = false;
+  for (const auto& row : world.ledger.verdicts)
+    heard_elsewhere |= row.decision.verdict.grounds.find(GroundKind::HostHeard) != nullptr;
+  EXPECT_TRUE(heard_elsewhere);
+  EXPECT_TRUE(world.ledger.notes.empty());
+  EXPECT_EQ(world.ledger.ends.size(), 1U);  // its own silence is proof enough, and nobody else's life disproves it
+}
+
+TEST(HostBook, TakesMoreQuestionsForAProofWhereMoreGetLostThanAssumed) {
+  WorldSettings settings;
+  settings.rule.assumed_loss = 0.05;
+  settings.rule.probes_needed = probes_needed(0.05);
+  settings.loss = 0.4;
+  World world(settings);
+  for (int i = 0; i < 20; ++i) world.open(half_closed(world.now));
+  world.run_for(1_h);  // enough fates to know
+  const auto before = world.ledger.verdicts.size();
+  for (auto& [slot, peer] : world.peers) peer.there = false;
+  world.run_for(20_min);
+  std::uint32_t fewest = UINT32_MAX;
+  for (auto i = before; i < world.ledger.verdicts.size(); ++i)
+    if (world.ledger.verdicts[i].decision.verdict.standing == Standing::Gone)
+      fewest = std::min(fewest, world.ledger.verdicts[i].decision.verdict.unanswered);
+  EXPECT_GT(fewest, 2 * settings.rule.probes_needed);
+  EXPECT_LT(fewest, probes_needed(0.5));
+  EXPECT_EQ(world.peers.size(), 0U);
+}
+
+TEST(Path, IsNamedByTheTimerThatFitsWhenAResetAnswersAQuestionAfterSilence) {
+  WorldSettings settings;
+  settings.rule.interval = minutes(5);
+  settings.policy = Policy(settings.rule);
+  settings.policy->path_timers = {{seconds(60), set_of(State::FinWait2)}, {seconds(240), set_of(State::FinWait2)}};
+  World world(settings);
+  const auto slot = world.open(half_closed(world.now));
+  world.peers[slot].there = false;
+  while (world.peers[slot].commands.empty()) world.run_for(1_s);
+  world.close(slot, EndReason::PeerReset);
+  world.run_for(2_s);
+  ASSERT_EQ(world.ledger.notes.size(), 1U);
+  EXPECT_EQ(world.ledger.notes[0].kind, NoteKind::PathForgot);
+  EXPECT_EQ(world.ledger.notes[0].span, 240_s);
+  EXPECT_GE(world.ledger.notes[0].silence, 5_min);
+}
+
+TEST(Path, LeavesTheFirstQuestionToTheInsideOfANat) {
+  auto record = half_closed(at(0_s));
+  EXPECT_FALSE(gather(record, {}, at(1_s)).may_be_outside);
+  record.local.address = Address::v4(203, 0, 113, 1);
+  EXPECT_FALSE(gather(record, {}, at(1_s)).may_be_outside);  // its peer is private: there is no NAT between
+  record.remote.address = Address::v4(198, 51, 100, 7);
+  EXPECT_TRUE(gather(record, {}, at(1_s)).may_be_outside);
+  World inside;
+  World outside;
+  const auto in = inside.open(half_closed(inside.now));
+  const auto out = outside.open([&] {
+    auto r = half_closed(outside.now);
+    r.local.address = record.local.address;
+    r.remote.address = record.remote.address;
+    return r;
+  }());
+  inside.run_for(30_s);
+  outside.run_for(30_s);
+  EXPECT_EQ(inside.peers[in].commands.size(), 1U);
+  EXPECT_TRUE(outside.peers[out].commands.empty());
+  outside.run_for(10_s);
+  EXPECT_EQ(outside.peers[out].commands.size(), 1U);
+}
+
+// ---- the budget of questions
+
+TEST(ProbeBudget, SpreadsTheQuestionsToOneHostAndAsksEverybodyAtLast) {
+  WorldSettings settings;
+  settings.slots = 512;
+  settings.commands = 1024;
+  settings.policy = Policy();
+  settings.policy->probes.per_host = 10;
+  World world(settings);
+  for (int i = 0; i < 300; ++i) world.open(half_closed(world.now));
+  world.run_for(25_s);
+  const Instant begun = world.now;
+  std::size_t asked_by_now = 0;
+  for (int second = 1; second <= 40; ++second) {
+    world.run_until(begun + seconds(second));
+    asked_by_now = 0;
+    for (const auto& [slot, peer] : world.peers) asked_by_now += peer.commands.size();
+    EXPECT_LE(asked_by_now, static_cast<std::size_t>(second) * 10 + 3);
+  }
+  std::size_t never = 0;
+  for (const auto& [slot, peer] : world.peers) never += peer.commands.empty() ? 1 : 0;
+  EXPECT_LT(never, 60U);
+  EXPECT_GT(asked_by_now, 300U);
+}
