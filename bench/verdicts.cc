@@ -96,11 +96,11 @@ void print_head() {
 
 void print(const Cell& cell) {
   const Tally& a = cell.by[0];
-  fmt::print("{:<13}{:>5} |{:>7.0f}{:>6}{:>6}{:>9}{:>14}{:>5}{:>7.1f}", name(cell.what), cell.loss / 10, a.days,
-             a.false_deaths, a.by_rule,
-             a.kept_unasked > 0 ? fmt::format("{}+{}n", a.kept - a.kept_unasked, a.kept_unasked)
-                                : std::to_string(a.kept),
-             reclaim(a), a.late, hourly(a));
+  fmt::print(
+      "{:<13}{:>5} |{:>7.0f}{:>6}{:>6}{:>9}{:>14}{:>5}{:>7.1f}", name(cell.what), cell.loss / 10, a.days,
+      a.false_deaths, a.by_rule,
+      a.kept_unasked > 0 ? fmt::format("{}+{}n", a.kept - a.kept_unasked, a.kept_unasked) : std::to_string(a.kept),
+      reclaim(a), a.late, hourly(a));
   for (const unsigned k : {1U, 2U}) {
     const Tally& t = cell.by[k];
     fmt::print(" |{:>7}{:>6}{:>6}{:>15}", t.false_deaths, t.by_rule, t.kept, reclaim(t));

@@ -140,7 +140,7 @@ class VerdictChecker final : public Checker {
     bool is_done = false;
   };
   const Plan& plan_;
-  std::uint64_t highest_[kHosts] = {};            // number of a verdict
+  std::uint64_t highest_[kHosts] = {};           // number of a verdict
   std::map<std::uint64_t, Case> cases_[kHosts];  // by the verdict's number; those that end a connection
 };
 

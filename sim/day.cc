@@ -43,9 +43,7 @@ void long_lived(unsigned number, Rng& rng, Duration length, bool may_speak, Conn
     case 4:
     case 5: client.finish = Finish::Close; return;
     case 6:
-    case 7:
-      server.finish = Finish::HalfClose;
-      return trickles(client, hours(1));
+    case 7: server.finish = Finish::HalfClose; return trickles(client, hours(1));
     case 8: trickles(client, minutes(30)); return trickles(server, minutes(30));
     default: return;
   }
@@ -174,8 +172,7 @@ class Counter {
       return;
     }
     // Who sleeps judges nobody.
-    const Instant from =
-        later(later(peer->ended, asked_from(end)), world_.cuts().last_return(end.host, until));
+    const Instant from = later(later(peer->ended, asked_from(end)), world_.cuts().last_return(end.host, until));
     const bool outside = !end.local.address.is_private() && !end.remote.address.is_private();
     const Duration left = verdict_bound(host.rule, {outside, host.sweep, host.command_delay}) - (until - from);
     if (over(end)) tally_.slack = earlier(tally_.slack, left);
@@ -188,8 +185,8 @@ class Counter {
     if (tally_.found.size() >= Tally::kMostFound) return;
     tally_.found.push_back(std::string(name(day_.what)) + ", loss " + std::to_string(day_.loss) + ", seed " +
                            std::to_string(day_.seed) + ", at " +
-                           std::to_string(((over(end) ? end.ended : world_.now()) - kGenesis).seconds()) + " s: " +
-                           label(end) + " " + what);
+                           std::to_string(((over(end) ? end.ended : world_.now()) - kGenesis).seconds()) +
+                           " s: " + label(end) + " " + what);
   }
 
   World& world_;

@@ -52,7 +52,7 @@ struct End {
   Facts facts;
   EndReason reason = EndReason::None;
   std::uint64_t ended_by = 0;
-  Instant ended;  // or lost
+  Instant ended;         // or lost
   plane::Record record;  // as last read
   plane::Record living;  // as last read while it lived
   bool lost = false;     // its host rebooted or vanished: it has no end, it is no more

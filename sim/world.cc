@@ -52,7 +52,7 @@ void World::plan_turns() {
 
 void World::take_turn(const Turn& turn) {
   Host& host = hosts_[turn.host];
-  static constexpr const char* kNames[] = {"black hole",    "power off",    "reboot",   "freeze",
+  static constexpr const char* kNames[] = {"black hole",    "power off",    "reboot",    "freeze",
                                            "control stops", "control dies", "disk full", "NAT restarts"};
   scene_.trace.event(now_, host_letter(turn.host), {static_cast<std::uint64_t>(turn.kind), turn.is_end}, [&] {
     return std::string(turn.is_end ? "over: " : "now: ") + kNames[static_cast<int>(turn.kind)];
