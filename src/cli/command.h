@@ -34,8 +34,15 @@ struct UpCommand {
 };
 void run_up(UpCommand& command);
 
+// Of ls, why and watch --once: 0 nothing found, 1 found, 2 trouble, so that a watchdog can ask `adieu ls standing
+// gone`.
+inline constexpr int kFound = 1;
+
 struct LsCommand {
   std::string run_dir;
+  std::vector<std::string> filter;  // words of one text
+  std::string sort = "ends";        // one of kOrders (listing.h)
+  bool all = false;                 // those that have ended, too
   bool json = false;
 };
 void run_ls(const LsCommand& command);
@@ -46,6 +53,62 @@ struct WhyCommand {
   bool json = false;
 };
 void run_why(const WhyCommand& command);
+
+struct WatchCommand {
+  std::string run_dir;
+  std::vector<std::string> filter;
+  std::string sort = "ends";
+  bool all = false;
+  bool once = false;
+  Duration interval = seconds(1);
+};
+void run_watch(const WatchCommand& command);
+
+struct LogCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
+  std::vector<std::string> kinds;
+  Duration since;  // 0: whenever
+  unsigned limit = 100;
+  bool follow = false;
+  bool json = false;
+};
+void run_log(const LogCommand& command);
+
+struct PolicyCheckCommand {
+  std::string file;
+};
+void run_policy_check(const PolicyCheckCommand& command);
+
+struct PolicyShowCommand {
+  std::string run_dir;
+  std::string file;  // instead of what is in force
+};
+void run_policy_show(const PolicyShowCommand& command);
+
+struct PolicyTryCommand {
+  std::string run_dir;
+  std::string file;
+};
+void run_policy_try(const PolicyTryCommand& command);
+
+struct ProbeCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE
+  Duration wait = seconds(3);
+  bool json = false;
+};
+void run_probe(const ProbeCommand& command);
+
+struct EndCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or the words of a filter
+  std::string how;                // "finish", "reset", "silent"; empty: what fits its state
+  bool dry_run = false;
+  bool yes = false;
+  bool json = false;
+};
+void run_end(const EndCommand& command);
 
 struct StoryCommand {
   std::vector<int> chapters;  // none: all

@@ -1,60 +1,29 @@
 // `adieu ls`: one line a connection, on every plane, read from the tables themselves.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <csignal>
 
 #include "cli/command.h"
+#include "cli/listing.h"
 #include "host/clock.h"
 #include "host/json.h"
-#include "host/sentences.h"
-#include "host/view.h"
 
 namespace adieu::cli {
 namespace {
 
-constexpr std::size_t kColumns = 9;
-using Row = std::array<std::string, kColumns>;
-
-std::string ago(Instant at, Instant now) { return at.is_known() ? host::readable(now - at) : "?"; }
-
-Row row_of(const host::ConnectionView& view) {
-  const plane::Record& r = view.record;
-  return {host::text(view.id),
-          std::string(name(r.state)),
-          ago(r.state_entered, view.now),
-          host::text(r.local),
-          host::text(r.remote),
-          std::string(r.has_ended() ? "" : host::name(r.holder)),
-          std::string(control::name(view.seen.verdict.standing)),
-          ago(r.last_heard, view.now),
-          view.ending()};
+// Every line of a census once more, in the listing's order; one whose slot has gone to another since is passed over.
+void each_view(const host::CensusView& census, const Listing& listing, const host::CensusView::Visit& visit) {
+  for (const Line& line : listing.lines)
+    if (const auto view = census.at(line.plane, line.slot, line.generation)) visit(*view);
 }
 
-void print(const std::vector<Row>& rows) {
-  std::array<std::size_t, kColumns> widths{};
-  for (const Row& row : rows)
-    for (std::size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], row[i].size());
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i + 1 < kColumns; ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
-    fmt::print("{}{}\n", line, row.back());
-  }
-}
-
-// What a reader must know about what has been printed.
-void print_notes(const host::Census& census, const host::Walk& walk, Instant now) {
-  if (census.control != host::ControlState::Running) {
-    Instant since = Instant::unknown();
-    for (const host::PlaneSeen& plane : census.planes)
-      if (const auto status = plane.control.status(); status && !plane.failed) since = later(since, status->swept_at);
-    fmt::print("control is {}: not judged since {}; the standings were worked out here, from the tables\n",
-               name(census.control), since.is_known() ? ago(since, now) + " ago" : "the beginning");
-  }
-  for (const host::PlaneSeen& plane : census.planes)
-    if (plane.failed) fmt::print("plane {} failed: its process {} is dead\n", plane.name, plane.process);
-  if (walk.unreadable > 0) fmt::print("{} connections could not be read: their plane died writing\n", walk.unreadable);
+void print_table(const host::CensusView& census, const Listing& listing) {
+  std::vector<Cells> rows{kHeads};
+  each_view(census, listing, [&](const host::ConnectionView& view) { rows.push_back(cells_of(view)); });
+  Columns columns;
+  for (const Cells& row : rows) columns.fit(row);
+  const bool colour = may_colour();
+  for (const Cells& row : rows) fmt::print("{}\n", columns.row(row, colour));
 }
 
 }  // namespace
@@ -62,23 +31,22 @@ void print_notes(const host::Census& census, const host::Walk& walk, Instant now
 void run_ls(const LsCommand& command) {
   // `adieu ls | head` ends here when head has had enough, as every filter does.
   std::signal(SIGPIPE, SIG_DFL);
+  const auto filter = host::parse_filter(command.filter);
+  if (!filter) throw Trouble(filter.error().text);
   const auto census = host::take_census(host::RunDir::chosen(command.run_dir));
   if (!census) throw Trouble(census.error().text);
-  std::vector<Row> rows{{"ID", "STATE", "SINCE", "LOCAL", "REMOTE", "HOLDER", "STANDING", "HEARD", "WHAT WILL END IT"}};
-  const auto walk = host::for_each_connection(*census, [&](const host::ConnectionView& view) {
-    if (command.json)
-      fmt::print("{}\n", host::connection_json(view));
-    else
-      rows.push_back(row_of(view));
-  });
-  if (!command.json) {
-    if (walk.seen > 0)
-      print(rows);
-    else
+  const host::CensusView view(*census);
+  const Listing listing = list(view, *filter, command.all, order_of(command.sort));
+  if (command.json) {
+    each_view(view, listing, [](const host::ConnectionView& one) { fmt::print("{}\n", host::connection_json(one)); });
+  } else {
+    if (listing.lines.empty())
       fmt::print("no connections\n");
-    print_notes(*census, walk, host::now());
+    else
+      print_table(view, listing);
+    for (const std::string& note : notes(*census, listing.walk, host::now())) fmt::print("{}\n", note);
   }
-  if (walk.seen == 0) throw Exit{1};
+  if (!listing.lines.empty()) throw Exit{kFound};
 }
 
 }  // namespace adieu::cli

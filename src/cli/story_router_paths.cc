@@ -80,7 +80,7 @@ void learn(Scene& scene, const lab::Net& outside, Path& path, std::string_view l
 RouterTimes choose_times(Scene& scene, const lab::Net& router) {
   const std::string close_wait = fmt::format("{}close_wait", kTimeout);
   const std::string by_default = scene.world().sysctl(router, close_wait);
-  const std::string interval = host::text(host::ControlOptions{}.rule.interval);
+  const std::string interval = host::text(host::UpOptions{}.rule.interval);
   RouterTimes times{.close_wait = seconds(std::atoi(by_default.c_str())),
                     .idle = scene.settings().idle,
                     .look = seconds(1),

@@ -162,7 +162,7 @@ void Scene::remember(const std::string& key, std::string state, Instant since) {
 }
 
 void Scene::sample_ls(const std::string& run_dir) {
-  lab::Process ls = world_.start(nets_.front(), {settings_.program, "ls", "--run-dir", run_dir, "--json"});
+  lab::Process ls = world_.start(nets_.front(), {settings_.program, "ls", "--all", "--run-dir", run_dir, "--json"});
   const auto status = ls.wait(seconds(5));
   if (!status || *status > 1)
     throw lab::Trouble(fmt::format("adieu ls failed ({}): {}", status.value_or(-1), ls.output()));
@@ -233,12 +233,19 @@ std::vector<lab::StateSeen> Scene::ss_states(const lab::Net& net, std::string_vi
   return find(history_, key_of("ss " + net.name(), local, remote));
 }
 
-std::string Scene::why(const std::string& id) {
-  return world_.run(nets_.front(), {settings_.program, "why", "--run-dir", run_dir(), id});
+std::string Scene::run_why(const std::string& id, std::string_view flags) {
+  const auto command = fmt::format("{} why --run-dir {} {} {}", settings_.program, run_dir(), flags, id);
+  lab::Process why = world_.start(nets_.front(), lab::words(command));
+  const auto status = why.wait(seconds(10));
+  if (status != 1)
+    throw lab::Trouble(fmt::format("adieu why found nothing ({}): {}", status.value_or(-1), why.output()));
+  return why.output();
 }
 
+std::string Scene::why(const std::string& id) { return run_why(id, ""); }
+
 Json Scene::why_json(const std::string& id) {
-  const std::string text = world_.run(nets_.front(), {settings_.program, "why", "--json", "--run-dir", run_dir(), id});
+  const std::string text = run_why(id, "--json");
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) throw lab::Trouble("adieu why --json printed: " + text);
   return json;

@@ -102,6 +102,7 @@ class Scene {
  private:
   lab::Process& keep(std::string name, lab::Process process);
   std::string run_dir_in(const lab::Net& net) const;
+  std::string run_why(const std::string& id, std::string_view flags);
   void sample_ls(const std::string& run_dir);
   void sample_ss(const lab::Net& net);
   void remember(const std::string& key, std::string state, Instant since);

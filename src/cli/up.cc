@@ -3,13 +3,31 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "cli/command.h"
 #include "host/log.h"
+#include "host/policy.h"
 #include "host/supervisor.h"
 
 namespace adieu::cli {
 namespace {
+
+// The control plane reads the same file again when it starts and at each reload.
+void settle_policy(UpCommand& up) {
+  host::ControlOptions& control = up.options.control;
+  if (!control.policy_file.empty()) {
+    std::error_code ignored;
+    control.policy_file = std::filesystem::absolute(control.policy_file, ignored).string();
+    const auto text = host::load_policy_text(control.policy_file);
+    if (!text) throw Trouble(text.error().text);
+    const auto policy = host::read_policy(*text);
+    if (!policy) throw Trouble("the policy has mistakes\n" + host::describe(control.policy_file, policy.error()));
+    return;
+  }
+  if (auto sound = validate(up.options.rule); !sound) throw Trouble(std::string(message(sound.error())));
+  control.policy_text = host::policy_text(up.options.rule);
+}
 
 void check(const UpCommand& up) {
   if (auto sound = host::check(up.options.control); !sound) throw Trouble(sound.error().text);
@@ -42,12 +60,16 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
     commands.kernel = common("kernel-process");
     add(commands.kernel, {"--sweep", host::text(options.control.sweep)});
   }
-  const control::Rule& rule = options.control.rule;
+  const host::ControlOptions& control = options.control;
   commands.control = common("control-process");
-  add(commands.control, {"--interval", host::text(rule.interval), "--probes", std::to_string(rule.probes_needed),
-                         "--proof-span", host::text(rule.proof_span), "--sweep", host::text(options.control.sweep)});
-  if (!rule.probing) add(commands.control, {"--no-probes"});
-  if (!rule.act) add(commands.control, {"--dry-run"});
+  add(commands.control, {"--sweep", host::text(control.sweep), "--ledger-rows", std::to_string(control.ledger.rows),
+                         "--ledger-age", host::text(control.ledger.age)});
+  if (!control.policy_file.empty())
+    add(commands.control, {"--policy", control.policy_file});
+  else
+    add(commands.control, {"--policy-text", control.policy_text});
+  if (control.http)
+    add(commands.control, {"--http", host::text(*control.http), "--http-token-file", control.http_token_file});
   return commands;
 }
 
@@ -59,6 +81,7 @@ void run_up(UpCommand& up) {
     up.options.engine_plane = std::ranges::count(up.planes, "engine") > 0;
     up.options.kernel_plane = std::ranges::count(up.planes, "kernel") > 0;
   }
+  settle_policy(up);
   check(up);
   host::name_log("up");
   const host::RunDir run_dir = host::RunDir::chosen(up.options.run_dir);

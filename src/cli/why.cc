@@ -2,11 +2,15 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/listing.h"
+#include "cli/why_ladder.h"
+#include "cli/why_screen.h"
 #include "host/json.h"
 #include "host/sentences.h"
 #include "host/view.h"
@@ -19,8 +23,7 @@ struct Wanted {
   std::optional<host::NamedId> id;
   Endpoint local, remote;
 
-  bool is(const host::ConnectionView& view) const {
-    if (id) return view.id == *id;
+  bool is_between(const host::ConnectionView& view) const {
     return view.record.local == local && view.record.remote == remote;
   }
 };
@@ -41,68 +44,112 @@ Wanted parse(const std::vector<std::string>& what) {
   return wanted;
 }
 
-void line(std::string_view label, const std::string& value) { fmt::print("{:<16}{}\n", label, value); }
+constexpr std::size_t kScreen = 24;
+constexpr std::size_t kMostEvidence = 6;
+constexpr std::size_t kMostLedger = 2;
+
+// The screen, gathered before it is printed: what comes last has what room is left.
+class Screen {
+ public:
+  void line(std::string_view label, std::string_view text) {
+    lines_.push_back(fmt::format("{}{}", paint("\x1b[1m", fmt::format("{:<11}", label)), text));
+  }
+  void plain(std::string text) { lines_.push_back(std::move(text)); }
+  std::string paint(std::string_view colour, std::string_view text) const {
+    return colour_ && !colour.empty() ? fmt::format("{}{}{}", colour, text, kPlain) : std::string(text);
+  }
+  std::size_t room() const { return kScreen - std::min(lines_.size(), kScreen); }
+  std::vector<std::string> take() { return std::move(lines_); }
+
+  explicit Screen(bool colour) : colour_(colour) {}
+
+ private:
+  bool colour_;
+  std::vector<std::string> lines_;
+};
 
 std::string at_wall(std::int64_t microseconds) {
   const auto seconds = static_cast<std::time_t>(microseconds / 1'000'000);
   return fmt::format("{:%F %T}", fmt::localtime(seconds));
 }
 
-std::string ago(Instant at, Instant now) { return at.is_known() ? host::readable(now - at) + " ago" : "not known"; }
-
 std::string count(std::uint32_t octets) {
-  return octets == plane::kUnknownCount ? std::string("not known") : fmt::format("{} octets", octets);
+  return octets == plane::kUnknownCount ? std::string("?") : std::to_string(octets);
 }
 
-void print_facts(const host::ConnectionView& view) {
+void add_head(Screen& screen, const host::ConnectionView& view) {
   const plane::Record& r = view.record;
-  line("connection", fmt::format("{}   {} -> {}", host::text(view.id), host::text(r.local), host::text(r.remote)));
-  line("plane", fmt::format("{}, {}, process {}, incarnation {}", view.id.plane, host::name(view.kind), view.process,
-                            host::hex16(view.incarnation)));
-  line("state", r.state_entered.is_known()
-                    ? fmt::format("{}, for {}", name(r.state), host::readable(view.now - r.state_entered))
-                    : fmt::format("{}, since when is not known", name(r.state)));
-  if (r.has_ended()) {
-    line("ended", fmt::format("{}{}", name(r.reason), r.ended_by ? fmt::format(", verdict {}", r.ended_by) : ""));
-    return;
-  }
-  std::string shut = r.send_shut ? "sending" : "";
-  if (r.receive_shut) shut += shut.empty() ? "receiving" : " and receiving";
-  line("shut here", shut.empty() ? "nothing" : shut);
-  line("heard", fmt::format("{}; new from the peer {}; acknowledged by it {}", ago(r.last_heard, view.now),
-                            ago(r.progress_in, view.now), ago(r.progress_out, view.now)));
-  line("unread", fmt::format("{}; unacknowledged: {}", count(r.unread), count(r.unsent)));
-  line("held by", std::string(host::name(r.holder)));
+  const control::Verdict& verdict = view.seen.verdict;
+  const std::string who = view.holder_process == 0
+                              ? std::string{}
+                              : fmt::format(", {} pid {}", host::printable(view.comm), view.holder_process);
+  screen.line(host::printable(host::text(view.id)), fmt::format("  {} -> {}   {} plane{}", host::text(r.local),
+                                                                host::text(r.remote), host::name(view.kind), who));
+  const std::string age =
+      r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("a time not known");
+  const std::string_view standing = control::name(verdict.standing);
+  screen.line("state",
+              fmt::format("{} for {}; peer {}; here: {}; unread {}, unacknowledged {}", name(r.state), age,
+                          screen.paint(colour_of(standing), standing),
+                          r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread), count(r.unsent)));
 }
 
-void print_judgement(const host::ConnectionView& view) {
-  if (view.record.has_ended()) return;
-  line("wanted", std::string(control::name(view.seen.verdict.wanted)));
-  line("standing", std::string(control::name(view.seen.verdict.standing)));
-  for (const std::string& sentence : view.evidence()) line("", "- " + sentence);
+std::string will_end(const host::ConnectionView& view) {
+  const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.kind, view.now);
+  const std::string whole = view.ending();
+  if (view.record.has_ended()) return "it has ended: " + whole;
+  if (view.seen.verdict.ends == control::Ends::Nothing && brief == "never") return "never: nothing ends it by itself";
+  if (brief.starts_with("never")) return "never by itself; only " + whole;
+  if (brief.starts_with("unknown")) return "unknown when: " + whole;
+  return brief + ": " + whole;
+}
+
+void add_judgement(Screen& screen, const host::ConnectionView& view) {
+  screen.line("waits for", host::waits_for(view.seen.verdict, view.record));
+  screen.line("ends", will_end(view));
+  if (!view.record.has_ended())
+    screen.line("rule",
+                fmt::format("{}: {}", host::printable(view.rule), host::rule_does(view.seen, view.record, view.now)));
+  screen.line("evidence", "(strength, age, source)");
+  const auto grounds = view.seen.verdict.grounds.all();
+  const std::size_t shown = grounds.size() > kMostEvidence ? kMostEvidence - 1 : grounds.size();
+  for (std::size_t i = 0; i < shown; ++i) {
+    const control::Ground& ground = grounds[i];
+    screen.plain(fmt::format("  {:<7}  {:>11}  {:<15}  {}", control::name(control::strength_of(ground.kind)),
+                             host::age_of(ground, view.seen.evidence, view.now),
+                             control::name(control::source_of(ground.kind)), host::sentence(ground)));
+  }
+  if (shown < grounds.size()) screen.plain(fmt::format("  and {} more: see --json", grounds.size() - shown));
   if (view.seen.not_judged_since)
-    line("", fmt::format("control is {}: not judged since {}", name(view.control),
-                         view.judged_at.is_known() ? ago(view.judged_at, view.now) : "the beginning"));
-  line("what ends it", view.ending());
+    screen.plain(fmt::format(
+        "  control is {}: not judged since {}", name(view.control),
+        view.judged_at.is_known() ? host::readable(view.now - view.judged_at) + " ago" : std::string("the beginning")));
   const auto advice = view.advice();
-  for (std::size_t i = 0; i < advice.size(); ++i) line(i == 0 ? "what you can do" : "", advice[i]);
+  for (std::size_t i = 0; i < advice.size(); ++i) screen.line(i == 0 ? "you can" : "", advice[i]);
 }
 
-void print_ledger(const host::LedgerConnection& ledger) {
-  if (ledger.verdicts.empty() && !ledger.end) return;
-  fmt::print("from the ledger\n");
-  for (const host::LedgerVerdict& v : ledger.verdicts) {
-    std::string what = v.command;
-    if (!v.form.empty()) what += ", " + v.form;
-    if (!v.outcome.empty()) what += " -> " + v.outcome;
-    fmt::print("  {}  verdict {}: {} in {}{}{}\n", at_wall(v.wall), v.number, v.standing, v.state,
-               what.empty() ? "" : "; ", what);
-  }
-  if (!ledger.verdicts.empty())
-    for (const std::string& sentence : ledger.verdicts.back().evidence) fmt::print("      - {}\n", sentence);
-  if (ledger.end)
-    fmt::print("  {}  ended: {}{}\n", at_wall(ledger.end->wall), ledger.end->reason,
-               ledger.end->verdict ? fmt::format(", by verdict {}", ledger.end->verdict) : "");
+std::string row_of(const host::LedgerVerdict& v) {
+  std::string what = v.command;
+  if (!v.form.empty()) what += ", " + v.form;
+  if (!v.outcome.empty()) what += " -> " + v.outcome;
+  return fmt::format("{}  verdict {}: {} in {}{}{}", at_wall(v.wall), v.number, v.standing, v.state,
+                     what.empty() ? "" : "; ", what);
+}
+
+// The latest, and why it ended.
+void add_ledger(Screen& screen, const host::LedgerConnection& ledger) {
+  std::string_view label = "ledger";
+  const auto add = [&](const std::string& text) {
+    screen.line(label, text);
+    label = "";
+  };
+  const std::size_t from = ledger.verdicts.size() - std::min(ledger.verdicts.size(), kMostLedger);
+  for (std::size_t i = from; i < ledger.verdicts.size(); ++i) add(row_of(ledger.verdicts[i]));
+  if (!ledger.end) return;
+  if (!ledger.verdicts.empty() && ledger.end->verdict == ledger.verdicts.back().number)
+    for (const std::string& sentence : ledger.verdicts.back().evidence) screen.line("", "  - " + sentence);
+  add(fmt::format("{}  ended: {}{}", at_wall(ledger.end->wall), ledger.end->reason,
+                  ledger.end->verdict ? fmt::format(", by verdict {}", ledger.end->verdict) : ""));
 }
 
 host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledger, const host::NamedId& id,
@@ -113,29 +160,47 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
 }
 
 // In no table any more: what the ledger knows, if anything.
-void explain_the_past(const WhyCommand& options, const Wanted& wanted,
-                      const std::optional<host::LedgerReader>& ledger) {
+std::vector<std::string> past_of(const Wanted& wanted, const std::optional<host::LedgerReader>& ledger,
+                                 const WhyCommand& options, bool colour) {
   host::Result<std::optional<host::LedgerEnd>> end{std::nullopt};
   if (ledger)
     end = wanted.id ? ledger->last_end(*wanted.id)
                     : ledger->last_end(host::text(wanted.local), host::text(wanted.remote));
-  if (!end || !*end) {
-    if (!options.json) fmt::print("no such connection, neither in a table nor in the ledger\n");
-    throw Exit{1};
-  }
+  if (!end || !*end) return {};
   const host::LedgerEnd& past = **end;
   const auto rows = from_ledger(ledger, past.id, past.incarnation);
-  if (options.json) {
-    fmt::print("{}\n", host::explanation_json(nullptr, rows));
-    return;
-  }
-  line("connection", fmt::format("{}   {} -> {}", host::text(past.id), past.local, past.remote));
-  line("state", past.state + " at its end");
-  line("ended", past.reason);
-  print_ledger(rows);
+  if (options.json) return {host::explanation_json(nullptr, rows)};
+  Screen screen(colour);
+  screen.line(host::printable(host::text(past.id)), fmt::format("  {} -> {}", past.local, past.remote));
+  screen.line("state", past.state + " at its end");
+  screen.line("ends", "it has ended: " + past.reason);
+  add_ledger(screen, rows);
+  return screen.take();
+}
+
+// A living one before one that has ended and only still stands there.
+std::optional<host::ConnectionView> look_up(const host::CensusView& census, const Wanted& wanted) {
+  if (wanted.id) return census.find(*wanted.id);
+  std::optional<host::ConnectionView> found;
+  census.each([&](const host::ConnectionView& view) {
+    if (wanted.is_between(view) && (!found || found->record.has_ended())) found = view;
+  });
+  return found;
 }
 
 }  // namespace
+
+std::vector<std::string> why_screen(const host::ConnectionView& view, const std::string& ledger_path, bool colour) {
+  Screen screen(colour);
+  add_head(screen, view);
+  add_judgement(screen, view);
+  std::optional<host::LedgerReader> ledger;
+  if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));
+  add_ledger(screen, from_ledger(ledger, view.id, view.incarnation));
+  constexpr std::size_t kLeast = 5;
+  for (std::string& line : ladder_of(view, std::max(screen.room(), kLeast))) screen.plain(std::move(line));
+  return screen.take();
+}
 
 void run_why(const WhyCommand& options) {
   std::signal(SIGPIPE, SIG_DFL);  // as every filter: see ls.cc
@@ -143,22 +208,21 @@ void run_why(const WhyCommand& options) {
   const host::RunDir run_dir = host::RunDir::chosen(options.run_dir);
   const auto census = host::take_census(run_dir);
   if (!census) throw Trouble(census.error().text);
+  const auto found = look_up(host::CensusView(*census), wanted);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(run_dir.ledger())) ledger.emplace(std::move(*opened));
-  // A living one before one that has ended and only still stands there.
-  std::optional<host::ConnectionView> found;
-  host::for_each_connection(*census, [&](const host::ConnectionView& view) {
-    if (wanted.is(view) && (!found || found->record.has_ended())) found = view;
-  });
-  if (!found) return explain_the_past(options, wanted, ledger);
-  const auto rows = from_ledger(ledger, found->id, found->incarnation);
-  if (options.json) {
-    fmt::print("{}\n", host::explanation_json(&*found, rows));
-    return;
-  }
-  print_facts(*found);
-  print_judgement(*found);
-  print_ledger(rows);
+  std::vector<std::string> lines;
+  if (!found)
+    lines = past_of(wanted, ledger, options, may_colour());
+  else if (options.json)
+    lines = {host::explanation_json(&*found, from_ledger(ledger, found->id, found->incarnation))};
+  else
+    lines = why_screen(*found, run_dir.ledger(), may_colour());
+  if (found && !options.json && !census->policy_known)
+    lines.push_back("the policy in force cannot be read: judged by the built-in one");
+  if (lines.empty() && !options.json) fmt::print("no such connection, neither in a table nor in the ledger\n");
+  for (const std::string& line : lines) fmt::print("{}\n", line);
+  if (!lines.empty()) throw Exit{kFound};
 }
 
 }  // namespace adieu::cli

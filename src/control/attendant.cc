@@ -42,7 +42,7 @@ std::uint32_t Attendant::watch(const PlaneFacts& given, const plane::TableReader
 void Attendant::attend(Instant now) {
   for (std::uint32_t i = 0; i < planes_.size(); ++i) {
     Watched& w = planes_[i];
-    if (w.failed) continue;
+    if (w.failed || w.dying) continue;
     controller_.attend(i, w.table.abilities(), w.table.heartbeat(), room(w), now);
     drain_receipts(i, now);
     follow_hints(i, now);
@@ -55,7 +55,7 @@ void Attendant::attend(Instant now) {
   carry_out(now);
   if (now < sweep_at_) return;
   for (std::uint32_t i = 0; i < planes_.size(); ++i)
-    if (!planes_[i].failed) sweep(i, now);
+    if (!planes_[i].failed && !planes_[i].dying) sweep(i, now);
   controller_.end_of_round(now);
   carry_out(now);
   sweep_at_ = now + settings_.sweep_period;
@@ -63,7 +63,7 @@ void Attendant::attend(Instant now) {
 
 std::optional<Refusal> Attendant::request(std::uint32_t index, const plane::ConnectionId& id, const Request& request,
                                           Instant now) {
-  if (index >= planes_.size() || planes_[index].failed) return Refusal::Ended;
+  if (index >= planes_.size() || planes_[index].failed || planes_[index].dying) return Refusal::Ended;
   if (asked_.size() >= kMostAsked) return Refusal::NoRoom;
   const Watched& w = planes_[index];
   plane::Record record;
@@ -137,6 +137,7 @@ void Attendant::follow_hints(std::uint32_t index, Instant now) {
 
 void Attendant::look(std::uint32_t index, std::uint32_t slot, bool in_round, Instant now) {
   Watched& w = planes_[index];
+  if (w.dying) return;
   plane::Record record;
   switch (w.table.read(slot, record)) {
     case plane::SlotReading::NeverUsed: return;
@@ -258,9 +259,11 @@ bool Attendant::commit() {
   return committed;
 }
 
-void Attendant::plane_failed(std::uint32_t index, Instant now) {
+bool Attendant::plane_failed(std::uint32_t index, Instant now) {
   Watched& w = planes_[index];
-  if (w.failed) return;
+  if (w.failed) return true;
+  w.dying = true;
+  w.all_seen = true;
   drain_receipts(index, now);
   for (std::uint32_t slot = 0; slot < w.table.slots_used(); ++slot) {
     plane::Record record;
@@ -269,16 +272,18 @@ void Attendant::plane_failed(std::uint32_t index, Instant now) {
     tell_end(index, {w.table.incarnation(), slot, record.generation}, record);
     if (w.uncommitted_ends.size() >= kBatch) commit();
   }
-  controller_.plane_failed(index);
+  commit();
   while (true) {
     const auto left = std::ranges::find(asked_, index, &Asked::plane);
     if (left == asked_.end()) break;
     answer(left->verdict, std::nullopt, State::Closed);
   }
-  commit();
+  if (!w.all_seen || w.writer.receipts_taken() < w.table.receipts_written()) return false;
+  controller_.plane_failed(index);
   w.failed = true;
   w.ended = {};
   w.uncommitted_ends = {};
+  return true;
 }
 
 std::size_t Attendant::bytes() const {

@@ -69,10 +69,16 @@ class Attendant {
   // nullopt: it is on its way, and poll_answer() will tell.
   std::optional<Refusal> request(std::uint32_t plane, const plane::ConnectionId& id, const Request& request,
                                  Instant now);
-  void set_policy(const Policy& policy) { controller_.set_policy(policy); }
+  // Every table is swept at the next attend(), so that it holds at once and readers learn of it.
+  void set_policy(const Policy& policy) {
+    controller_.set_policy(policy);
+    sweep_at_ = Instant::unknown();
+  }
   void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
-  // The plane's process is dead: what lived in its table has ended with it. The table is read one last time.
-  void plane_failed(std::uint32_t plane, Instant now);
+  void slept(Instant now) { controller_.slept(now); }
+  // The plane's process is dead: what lived in its table has ended with it. The table is read one last time. False: the
+  // ledger cannot keep that now; the memory must stay, and this be called again.
+  [[nodiscard]] bool plane_failed(std::uint32_t plane, Instant now);
 
   // output
   Instant next_deadline() const;
@@ -86,6 +92,7 @@ class Attendant {
     plane::TableReader table;
     plane::ControlWriter writer;
     std::uint32_t commands = 0;  // of the ring
+    bool dying = false;          // its process is dead, and the ledger has not kept its last words yet
     bool failed = false;
     bool all_seen = false;  // in this sweep: no slot torn, no end that the ledger could not keep
     std::uint64_t receipts_read = 0;

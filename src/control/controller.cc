@@ -57,6 +57,11 @@ void Controller::add_gap(Plane& plane, plane::Gap gap) {
   plane.gaps.erase(plane.gaps.begin());
 }
 
+void Controller::slept(Instant now) {
+  for (Plane& p : planes_)
+    if (!p.failed) add_gap(p, {now, now + nanoseconds(1)});
+}
+
 void Controller::attend(std::uint32_t index, plane::Abilities abilities, Instant heartbeat, std::uint32_t room,
                         Instant now) {
   Plane& p = planes_[index];
@@ -155,10 +160,7 @@ bool Controller::passes_by(std::uint32_t index, std::uint32_t slot, const plane:
 Rule Controller::rule_for(Decision& d, const plane::Record& record, const HostFacts& host, Instant now) const {
   const Plane& p = planes_[d.plane];
   if (policy_.only_rule() == nullptr) d.rule = policy_.rule_for(SubjectOf(p.facts, record, now));
-  Rule rule = policy_.in_state(policy_.rule(d.rule), record.state, host.path_timer);
-  const double lost = std::min(host.lost, unanswered_share(rule.most_loss));
-  if (rule.probes_derived && lost > unanswered_share(rule.assumed_loss)) rule.probes_needed = probes_for(lost);
-  return rule;
+  return policy_.in_state(policy_.rule(d.rule), record.state, host);
 }
 
 Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record,

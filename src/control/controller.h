@@ -157,6 +157,8 @@ class Controller {
   // Every table has been swept: budgets are looked at.
   void end_of_round(Instant now);
   void set_policy(Policy policy);
+  // This host has been suspended, by a clock that does not run meanwhile: an answer may have been missed.
+  void slept(Instant now);
   // This host is short of memory: the tighter budget holds.
   void set_pressure(bool is_pressed) { pressed_ = is_pressed; }
   void receipt(std::uint32_t plane, const plane::Receipt& receipt, Instant now);

@@ -102,6 +102,8 @@ Evidence gather(const plane::Record& r, const Attention& attention, Instant now)
   if (e.first_ask.is_known() && now > e.first_ask) {
     e.unattended = unattended(e.first_ask, now, attention.gaps);
     e.attended = (now - e.first_ask) - e.unattended;
+    for (const plane::Gap& gap : attention.gaps)
+      if (gap.from.is_known() && gap.to > e.first_ask && gap.from < now && e.spoiled < e.asked) ++e.spoiled;
   }
 
   e.holder = r.holder;

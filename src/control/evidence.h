@@ -63,6 +63,9 @@ struct Evidence {
   Instant last_ask;   // the last probe; unknown() where only the plane's own retransmissions asked
   Duration attended;  // since first_ask, without the time that nobody attended
   Duration unattended;
+  // Questions whose answers may have come while nobody attended: a host that sleeps hears none. One a gap, since no
+  // more than one is ever on its way.
+  std::uint32_t spoiled = 0;
 
   // What can be asked now.
   bool pending = false;  // something is outstanding: it is its own question

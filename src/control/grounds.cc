@@ -26,6 +26,7 @@ Source source_of(GroundKind kind) {
     case GroundKind::PathForgets: return Source::Path;
     case GroundKind::PlaneStopped:
     case GroundKind::HeardUnknown:
+    case GroundKind::Spoiled:
     case GroundKind::Unattended:
     case GroundKind::SignsMayBeMissed:
     case GroundKind::NotAskedUnable: return Source::Plane;
@@ -65,6 +66,7 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::PlaneStopped:
     case GroundKind::HeardUnknown:
     case GroundKind::OnItsWay:
+    case GroundKind::Spoiled:
     case GroundKind::Unattended:
     case GroundKind::QuestionsMissing:
     case GroundKind::TimeMissing:

@@ -18,8 +18,11 @@ std::uint32_t on_its_way(const Evidence& e, const Rule& rule, Instant now) {
 }
 
 bool every_form_used(const Evidence& e) {
-  return std::ranges::all_of(kForms, [&](ProbeForm f) { return !contains(e.possible, f) || e.asks_by(f) > 0; });
+  return std::ranges::all_of(kForms, [&](ProbeForm f) { return !contains(e.possible, f) || e.asks_by(f) > e.spoiled; });
 }
+
+// Questions that can prove something, the one on its way included.
+std::uint32_t counted(const Evidence& e) { return e.asked - e.spoiled; }
 
 Wanted wanted_of(const Evidence& e) {
   switch (e.holder) {
@@ -165,7 +168,7 @@ Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
   const Instant due = later(now, e.heard_at + rule.interval);
   const Instant by_time = e.asked == 0 ? due + rule.proof_span : now + later(Duration{}, rule.proof_span - e.attended);
   if (!asks) return by_time;  // the plane's own retransmissions: nobody knows when the next one is due
-  const std::int64_t missing = std::int64_t{rule.probes_needed} - std::int64_t{e.asked};
+  const std::int64_t missing = std::int64_t{rule.probes_needed} - std::int64_t{counted(e)};
   const Instant last = e.last_ask.is_known() ? e.last_ask : now;
   if (missing <= 0) return later(by_time, last + answer_time(rule));
   const Instant next = e.asked == 0 ? due : later(now, last + probe_spacing(rule));
@@ -188,12 +191,13 @@ void cite_questions(const Evidence& e, const Rule& rule, Instant now, Verdict& v
   if (const auto n = e.asks_by(ProbeForm::Bare); n > 0) v.grounds.add(GroundKind::UnansweredBare, n);
   if (const auto n = e.asks_by(ProbeForm::Pending); n > 0) v.grounds.add(GroundKind::UnansweredPending, n);
   if (on_its_way(e, rule, now) > 0) v.grounds.add(GroundKind::OnItsWay, 1);
+  if (e.spoiled > 0) v.grounds.add(GroundKind::Spoiled, e.spoiled);
   if (e.unattended > Duration{}) v.grounds.add(GroundKind::Unattended, 0, e.unattended);
   if (v.standing == Standing::Gone) return;
   if (v.unanswered < rule.probes_needed) v.grounds.add(GroundKind::QuestionsMissing, rule.probes_needed - v.unanswered);
   if (e.attended < rule.proof_span) v.grounds.add(GroundKind::TimeMissing, 0, rule.proof_span - e.attended);
   for (const ProbeForm f : kForms)
-    if (contains(e.possible, f) && e.asks_by(f) == 0) v.grounds.add(GroundKind::FormUnused, number_of(f));
+    if (contains(e.possible, f) && e.asks_by(f) <= e.spoiled) v.grounds.add(GroundKind::FormUnused, number_of(f));
   if (!e.counts_every_sign) v.grounds.add(GroundKind::SignsMayBeMissed);
 }
 
@@ -219,7 +223,7 @@ Instant next_look(const Evidence& e, const Rule& rule, Instant now, Standing sta
   if (e.asked == 0 || e.state == State::TimeWait) return Instant::never();
   const bool waits = on_its_way(e, rule, now) > 0;
   const Instant answered_by = waits ? e.last_ask + answer_time(rule) : Instant::never();
-  if (standing == Standing::Silent || e.asked < rule.probes_needed || !every_form_used(e) || !e.counts_every_sign)
+  if (standing == Standing::Silent || counted(e) < rule.probes_needed || !every_form_used(e) || !e.counts_every_sign)
     return answered_by;
   const Instant span_reached = now + later(Duration{}, rule.proof_span - e.attended);
   return waits ? later(span_reached, answered_by) : span_reached;
@@ -262,7 +266,7 @@ bool may_ask(const Evidence& e, const Rule& rule) {
 
 Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   Verdict v;
-  v.unanswered = e.asked - on_its_way(e, rule, now);
+  v.unanswered = counted(e) - std::min(counted(e), on_its_way(e, rule, now));
   v.standing = standing_of(e, rule, now, v.unanswered);
   v.wanted = wanted_of(e);
   const Doing doing = doing_of(e, rule, now, v.standing, v.wanted);

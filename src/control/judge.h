@@ -77,6 +77,7 @@ enum class GroundKind : std::uint8_t {
   UnansweredBare,     // number: of them
   UnansweredPending,  // number: of them
   OnItsWay,           // number: questions too young to count as unanswered
+  Spoiled,            // number: questions that may have been answered while nobody attended
   Unattended,         // span: of the time since the first question, not counted
   QuestionsMissing,   // number: how many more must stay unanswered
   TimeMissing,        // span: how much more attended time

@@ -66,6 +66,31 @@ ControlState state_of_control(const Census& census) {
   return late ? ControlState::Stopped : ControlState::Running;
 }
 
+// By the plane that was swept last; nullopt: no control plane has swept any.
+std::optional<std::uint64_t> fingerprint_in_force(const Census& census) {
+  std::optional<plane::ControlStatus> latest;
+  for (const PlaneSeen& plane : census.planes)
+    if (const auto status = plane.control.status(); status && (!latest || latest->swept_at < status->swept_at))
+      latest = status;
+  return latest ? std::optional(latest->policy) : std::nullopt;
+}
+
+// The text is written a moment before the first sweep by it.
+void learn_policy(Census& census, const RunDir& run_dir) {
+  constexpr int kTries = 10;
+  for (int tries = 0; tries < kTries; ++tries) {
+    const auto wanted = fingerprint_in_force(census);
+    if (!wanted) break;
+    if (auto found = published_policy(run_dir, *wanted)) {
+      census.policy = std::move(*found);
+      return;
+    }
+    ::usleep(20'000);
+  }
+  census.policy = built_in_policy();
+  census.policy_known = !fingerprint_in_force(census).has_value();
+}
+
 }  // namespace
 
 control::PlaneFacts facts_of(const PlaneSeen& plane) {
@@ -111,6 +136,7 @@ Result<Census> take_census(const RunDir& run_dir) {
     } else if (received->message.kind == MessageKind::EndOfList) {
       census.control_process = received->message.process;
       census.control = state_of_control(census);
+      learn_policy(census, run_dir);
       return census;
     }
   }

@@ -39,7 +39,8 @@ control::PlaneFacts facts_of(const PlaneSeen& plane);
 
 struct Census {
   std::vector<PlaneSeen> planes;
-  NamedPolicy policy;  // in force
+  NamedPolicy policy;        // in force
+  bool policy_known = true;  // false: its text cannot be had, and `policy` is the built-in one
   ControlState control = ControlState::Absent;
   std::uint32_t control_process = 0;
 };

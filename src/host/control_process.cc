@@ -1,4 +1,5 @@
-// Planes come and go by the supervisor's word; in between, round after round of the attendant.
+// Planes come and go by the supervisor's word, policies by the operator's; in between, round after round of the
+// attendant.
 #include "host/control_process.h"
 
 #include <fmt/format.h>
@@ -12,10 +13,13 @@
 #include <optional>
 
 #include "control/attendant.h"
+#include "host/api_server.h"
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/log.h"
+#include "host/memory.h"
 #include "host/message.h"
+#include "host/policy.h"
 #include "host/poller.h"
 #include "host/privileges.h"
 #include "host/processes.h"
@@ -25,7 +29,7 @@
 namespace adieu::host {
 namespace {
 
-enum Token : std::uint64_t { kStop, kSupervisor, kFirstPlane = 16 };
+enum Token : std::uint64_t { kSignals, kSupervisor, kOrders, kFirstPlane = 16 };
 
 constexpr Duration kRetry = milliseconds(200);
 // Hints that come thicker than this are taken together: an event is looked at within it, and a flood costs no more.
@@ -34,36 +38,61 @@ constexpr Duration kHintSpacing = milliseconds(10);
 // is gone, died while nobody listened.
 constexpr Duration kRegistrationGrace = seconds(3);
 
+constexpr Duration kPressureLook = seconds(1);
+
+// Mistakes, a line each, and what follows from them.
+void log_lines(std::string_view lines, std::string_view then) {
+  for (std::size_t end = 0; end != std::string_view::npos; lines.remove_prefix(end + 1)) {
+    end = lines.find('\n');
+    log_error(lines.substr(0, end));
+    if (end == std::string_view::npos) break;
+  }
+  log_error(then);
+}
+
 struct WatchedPlane {
   std::string name;
   plane::PlaneKind kind = plane::PlaneKind::Engine;
   std::uint32_t process = 0;
   std::uint32_t index = 0;  // the attendant's
   std::uint64_t token = 0;
-  Mapping table, control;
+  std::shared_ptr<Mapping> table, control;  // the API's readers may outlive what is watched
   Descriptor wake_plane, wake_control;
   Descriptor life;  // pidfd: readable once the plane's process is dead
   std::uint64_t commands_rung = 0;
   bool listed = false;  // the supervisor of now knows it
+  bool unkept = false;  // it has ended, and the ledger could not keep its last words yet
 };
 
 class ControlProcess {
  public:
-  ControlProcess(const RunDir& run_dir, const ControlOptions& options, int stop)
+  ControlProcess(const RunDir& run_dir, const ControlOptions& options, NamedPolicy policy, int signals)
       : run_dir_(run_dir),
-        ledger_(run_dir.ledger()),
-        attendant_(control::Policy(options.rule), ledger_, host::now(), [&] {
-          control::Attendant::Settings settings;
-          settings.sweep_period = options.sweep;
-          // A sweep that is three periods late was no sweep: nobody attended meanwhile.
-          settings.controller.gap_after = later(seconds(3), options.sweep * 3);
-          return settings;
-        }()) {
-    poller_.add(stop, kStop);
+        policy_file_(options.policy_file),
+        policy_(std::make_shared<const NamedPolicy>(std::move(policy))),
+        signals_(signals),
+        ledger_(run_dir.ledger(), options.ledger),
+        tally_(ledger_, policy_),
+        attendant_(policy_->policy, tally_, host::now(),
+                   [&] {
+                     control::Attendant::Settings settings;
+                     settings.sweep_period = options.sweep;
+                     // A sweep that is three periods late was no sweep: nobody attended meanwhile.
+                     settings.controller.gap_after = later(seconds(3), options.sweep * 3);
+                     return settings;
+                   }()),
+        api_(board_, run_dir) {
+    poller_.add(signals_, kSignals);
+    poller_.add(board_.bell(), kOrders);
+    put_in_force(host::now());
   }
-  void run();
+  void run(HttpDoors doors);
 
  private:
+  void put_in_force(Instant now);
+  void reload(Instant now);
+  void feel_pressure(Instant now);
+  void take_signals(Instant now);
   void reach_supervisor(Instant now);
   void hear_supervisor(Instant now);
   void lost_supervisor(Instant now);
@@ -71,28 +100,44 @@ class ControlProcess {
   Result<WatchedPlane> open(Received& received, Instant now);
   void ended(std::uint64_t incarnation, bool failed, Instant now);
   void look_for_the_dead(Instant now);
+  void notice_sleep(Instant now);
   void ring_planes();
+  void attend(Instant now);
+  void take_orders(Instant now);
+  void show_planes();
 
   RunDir run_dir_;
+  std::string policy_file_;
+  std::shared_ptr<const NamedPolicy> policy_;
+  int signals_;
   SqliteLedger ledger_;
+  TallyLedger tally_;
   control::Attendant attendant_;
+  ApiBoard board_;
+  Api api_;
   Poller poller_;
   Descriptor supervisor_;
   std::map<std::uint64_t, WatchedPlane> planes_;  // by incarnation
   std::uint64_t next_token_ = kFirstPlane;
   Instant reach_at_ = Instant::unknown();
-  Instant dead_since_ = Instant::never();  // when to look for planes that did not register
+  Instant dead_since_ = Instant::never();                    // when to look for planes that did not register
+  Duration asleep_ = uptime() - (host::now() - Instant{0});  // since this host started
+  Instant feel_at_ = Instant::unknown();                     // for shortness of memory
+  OnceLog troubles_;
   std::string last_refusal_;
   bool ending_ = false;
 };
 
-void ControlProcess::run() {
+void ControlProcess::run(HttpDoors doors) {
+  const HttpServer server(std::move(doors), api_);
   Instant attended = Instant::unknown();
   while (!ending_) {
     Instant now = host::now();
     if (!supervisor_) reach_supervisor(now);
     if (dead_since_ <= now) look_for_the_dead(now);
-    attendant_.attend(now);
+    notice_sleep(now);
+    if (feel_at_ <= now) feel_pressure(now);
+    attend(now);
     attended = now;
     ring_planes();
     Instant until = earlier(attendant_.next_deadline(), now + seconds(1));
@@ -102,10 +147,12 @@ void ControlProcess::run() {
     now = host::now();
     bool hinted = false;
     for (const std::uint64_t token : tokens) {
-      if (token == kStop)
-        ending_ = true;
+      if (token == kSignals)
+        take_signals(now);
       else if (token == kSupervisor)
         hear_supervisor(now);
+      else if (token == kOrders)
+        take_orders(now);
       else
         hinted = true;
     }
@@ -114,6 +161,101 @@ void ControlProcess::run() {
     for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
   }
   attendant_.attend(host::now());
+}
+
+// CLOCK_BOOTTIME goes on while this host is suspended, the seam's clock does not.
+void ControlProcess::notice_sleep(Instant now) {
+  const Duration asleep = uptime() - (now - Instant{0});
+  if (asleep - asleep_ > milliseconds(200)) attendant_.slept(now);
+  asleep_ = asleep;
+}
+
+// ---- the policy
+
+// The text stands in the run directory before any status says that it is in force.
+void ControlProcess::put_in_force(Instant now) {
+  if (auto published = publish_policy(run_dir_, *policy_); !published)
+    troubles_.warn("policy", published.error().text + "; `adieu ls` and `adieu why` judge by the built-in policy");
+  else
+    troubles_.over("policy", "the policy in force can be read again");
+  attendant_.set_policy(policy_->policy);
+  ledger_.in_force(policy_->policy.fingerprint);
+  tally_.set_policy(policy_);
+  board_.show_policy(policy_);
+  feel_at_ = now;
+}
+
+// Whole or not at all.
+void ControlProcess::reload(Instant now) {
+  if (policy_file_.empty()) return log_warning("no policy is read again: this one came by flags, not from a file");
+  auto policy = load_policy(policy_file_);
+  if (!policy) return log_lines(policy.error().text, "the policy in force stays");
+  policy_ = std::make_shared<const NamedPolicy>(std::move(*policy));
+  put_in_force(now);
+  log_warning(fmt::format("policy {} is in force: {}", policy_file_, hex16(policy_->policy.fingerprint)));
+}
+
+void ControlProcess::feel_pressure(Instant now) {
+  feel_at_ = now + kPressureLook;
+  const control::Policy& policy = policy_->policy;
+  if (policy.orphans_under_pressure == policy.orphans) {
+    feel_at_ = Instant::never();
+    return attendant_.set_pressure(false);
+  }
+  const auto available = available_memory();
+  attendant_.set_pressure(available && *available < policy_->pressure_below);
+}
+
+void ControlProcess::take_signals(Instant now) {
+  while (const int signal = next_signal(signals_)) {
+    if (signal == SIGHUP)
+      reload(now);
+    else
+      ending_ = true;
+  }
+}
+
+void ControlProcess::attend(Instant now) {
+  Tally& tally = tally_.tally();
+  attendant_.attend(now);
+  while (const auto answer = attendant_.poll_answer()) {
+    OrderResult result{.what = OrderResult::What::NotGiven, .state = answer->state, .verdict = answer->verdict};
+    if (answer->outcome) {
+      result.what = OrderResult::What::Receipt;
+      result.outcome = *answer->outcome;
+    }
+    board_.result(answer->ticket, result);
+  }
+  if (attendant_.counts().sweeps != tally.counts.sweeps) {
+    ++tally.rounds;
+    tally.last_sweep = host::now() - now;
+    tally.sweeping = tally.sweeping + tally.last_sweep;
+  }
+  tally.counts = attendant_.counts();
+  board_.show_tally(tally);
+  if (tally_.had_news()) board_.tell_news();
+}
+
+// People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
+void ControlProcess::take_orders(Instant now) {
+  for (const Order& order : board_.take_orders()) {
+    const auto plane = planes_.find(order.id.incarnation);
+    const auto refused = plane == planes_.end() ? std::optional(control::Refusal::Ended)
+                                                : attendant_.request(plane->second.index, order.id, order.request, now);
+    if (refused) board_.result(order.request.ticket, {.what = OrderResult::What::Refused, .refusal = *refused});
+  }
+}
+
+void ControlProcess::show_planes() {
+  std::vector<std::shared_ptr<const ApiPlane>> planes;
+  for (const auto& [incarnation, plane] : planes_) {
+    const auto reader = plane::TableReader::over(plane.table->bytes());
+    if (!reader) continue;
+    planes.push_back(
+        std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
+                                                  plane.control, *reader, plane::ControlView(plane.control->bytes())}));
+  }
+  board_.show_planes(std::move(planes));
 }
 
 void ControlProcess::ring_planes() {
@@ -162,6 +304,7 @@ void ControlProcess::hear_supervisor(Instant now) {
       case MessageKind::Plane: watch(std::move(*received), now); break;
       case MessageKind::PlaneEnded: ended(message.incarnation, message.failed != 0, now); break;
       case MessageKind::Stop: ending_ = true; break;
+      case MessageKind::Reload: reload(now); break;
       case MessageKind::Refused: {
         const std::string why = text_of(message.text);
         if (why != last_refusal_) log_warning("`adieu up` refuses this control plane: " + why);
@@ -194,6 +337,7 @@ void ControlProcess::watch(Received received, Instant now) {
   }
   log_info(fmt::format("watching plane {} (process {})", plane->name, plane->process));
   planes_.emplace(incarnation, std::move(*plane));
+  show_planes();
 }
 
 Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
@@ -215,13 +359,13 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.kind = reader->kind();
   plane.process = received.message.process;
   plane.listed = true;
-  plane.table = std::move(*table);
-  plane.control = std::move(*control);
+  plane.table = std::make_shared<Mapping>(std::move(*table));
+  plane.control = std::make_shared<Mapping>(std::move(*control));
   plane.wake_plane = std::move(descriptors[2]);
   plane.wake_control = std::move(descriptors[3]);
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
-  const auto before = plane::ControlView(plane.control.bytes()).status();
-  const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
+  const auto before = plane::ControlView(plane.control->bytes()).status();
+  const plane::ControlWriter writer(plane.control->writable(), static_cast<std::uint64_t>(::getpid()));
   control::PlaneFacts facts;
   plane.name.copy(facts.name.data(), facts.name.size() - 1);
   facts.process = plane.process;
@@ -236,21 +380,31 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
 void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) {
   const auto found = planes_.find(incarnation);
   if (found == planes_.end()) return;
-  if (failed) {
+  const bool is_news = !found->second.unkept;
+  if (failed && is_news) {
     const bool kernel = found->second.kind == plane::PlaneKind::Kernel;
     log_warning(fmt::format(
         "plane {} failed: {}", found->second.name,
         kernel ? "the connections it watched live on, unseen until it is back" : "what lived in it has ended with it"));
   }
-  attendant_.plane_failed(found->second.index, now);
-  poller_.remove(found->second.wake_control.get());
+  if (is_news) poller_.remove(found->second.wake_control.get());
+  if (!attendant_.plane_failed(found->second.index, now)) {
+    found->second.unkept = true;
+    dead_since_ = earlier(dead_since_, now + seconds(1));
+    return;
+  }
   planes_.erase(found);
+  show_planes();
 }
 
 void ControlProcess::look_for_the_dead(Instant now) {
   dead_since_ = Instant::never();
   std::vector<std::uint64_t> dead;
   for (const auto& [incarnation, plane] : planes_) {
+    if (plane.unkept) {
+      dead.push_back(incarnation);
+      continue;
+    }
     if (supervisor_ && plane.listed) continue;
     pollfd life{plane.life.get(), POLLIN, 0};
     if (::poll(&life, 1, 0) == 1)
@@ -261,18 +415,44 @@ void ControlProcess::look_for_the_dead(Instant now) {
   for (const std::uint64_t incarnation : dead) ended(incarnation, true, now);
 }
 
+// A file that has gone bad since `adieu up` looked at it does not keep a new control plane from starting, as long as
+// there is a policy that was in force.
+Result<NamedPolicy> first_policy(const RunDir& run_dir, const ControlOptions& options) {
+  if (options.policy_file.empty() && options.policy_text.empty()) return built_in_policy();
+  if (options.policy_file.empty()) {
+    auto policy = read_policy(options.policy_text);
+    if (!policy) return failed(describe("policy", policy.error()));
+    return std::move(*policy);
+  }
+  auto policy = load_policy(options.policy_file);
+  if (policy) return policy;
+  auto last = load_policy(run_dir.policy());
+  if (!last) return policy;
+  log_lines(policy.error().text, "the policy that was in force last stays");
+  return last;
+}
+
 }  // namespace
 
 Result<void> run_control_process(const std::string& run_dir, const ControlOptions& options) {
   name_log("control");
-  const Descriptor stop = signals({SIGTERM, SIGINT});
+  const Descriptor wanted = signals({SIGTERM, SIGINT, SIGHUP});
   const RunDir dir(run_dir);
   const auto lock = Lock::take(dir.lock("control"));
   if (!lock) return failed("another control plane lives: " + lock.error().text);
   if (auto sound = check(options); !sound) return sound;
   ::umask(0077);
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
-  ControlProcess(dir, options, stop.get()).run();
+  auto policy = first_policy(dir, options);
+  if (!policy) return std::unexpected(policy.error());
+  // Threads start below here: they have what this one has left.
+  HttpDoors doors{dir.api(), options.http, {}};
+  if (options.http) {
+    auto token = read_token(options.http_token_file);
+    if (!token) return std::unexpected(token.error());
+    doors.token = std::move(*token);
+  }
+  ControlProcess(dir, options, std::move(*policy), wanted.get()).run(std::move(doors));
   return {};
 }
 

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json age(Instant at, Instant now) {
-  if (!at.is_known()) return nullptr;
+  if (!at.is_known() || !now.is_known()) return nullptr;
   // Microseconds are enough for anybody, and short.
   return std::round((now - at).seconds() * 1e6) / 1e6;
 }
@@ -59,6 +59,10 @@ Json object(const ConnectionView& view) {
           {"end_of_stream_read", name(r.end_of_stream_read)},
           {"ended_by", r.ended_by},
           {"ends", view.ending()},
+          {"ends_short", ending_in_short(v, r, view.kind, now)},
+          {"ends_in_s", r.has_ended() ? Json(nullptr) : age(now, v.ends_at)},
+          {"rule", view.rule},
+          {"comm", view.holder_process == 0 ? Json(nullptr) : Json(view.comm)},
           {"judged_ago_s", age(view.judged_at, now)},
           {"control", name(view.control)}};
 }
@@ -72,8 +76,8 @@ Json object(const LedgerVerdict& v) {
   return json;
 }
 
-// What an unlucky byte in a plane's name becomes; it never throws.
-std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+// An unlucky byte in a name becomes U+FFFD, so it never throws; all is ASCII, so that no name can speak to a terminal.
+std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); }
 
 }  // namespace
 
@@ -82,7 +86,16 @@ std::string connection_json(const ConnectionView& view) { return line(object(vie
 std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger) {
   Json json = view == nullptr ? Json::object() : object(*view);
   if (view != nullptr) {
+    const control::Onlook& seen = view->seen;
+    json["waits_for"] = waits_for(seen.verdict, view->record);
+    json["rule_does"] = rule_does(seen, view->record, view->now);
     json["evidence"] = view->evidence();
+    json["grounds"] = Json::array();
+    for (const control::Ground& ground : seen.verdict.grounds.all())
+      json["grounds"].push_back({{"sentence", sentence(ground)},
+                                 {"source", control::name(control::source_of(ground.kind))},
+                                 {"strength", control::name(control::strength_of(ground.kind))},
+                                 {"age", age_of(ground, seen.evidence, view->now)}});
     json["advice"] = view->advice();
   } else if (ledger.end) {
     json["id"] = text(ledger.end->id);

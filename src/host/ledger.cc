@@ -1,140 +1,98 @@
-// SQLite behind two small classes of its own: Database and Statement.
+// The writer: one table, one sequence, one way to add a row.
 #include "host/ledger.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "host/clock.h"
+#include "host/ledger_json.h"
 #include "host/log.h"
-#include "host/sentences.h"
+#include "host/sqlite.h"
 
 namespace adieu::host {
 namespace {
 
-// A reader's snapshot never locks us out in WAL; only another writer does, and none of ours is longer than this.
-constexpr int kBusyMilliseconds = 100;
-// Rows written between two looks at the bound, and rows deleted at one of them.
+// Rows written between two looks at the bounds, and the time after which they are looked at all the same.
 constexpr std::int64_t kPruneEvery = 1000;
+constexpr std::int64_t kPruneAfter = 600'000'000;  // microseconds
+// Rows that one look deletes at most: twice what may have come since, so that a ledger that is over its bounds gets
+// there, in steps that nobody waits for. Pages that this frees are used again, so that the file does not grow.
+constexpr std::int64_t kPruneStep = 2000;
 
+// `verdict`: the entry of the verdict to which a command, a receipt, an end or a request belongs.
+// `number_in_ring`: the command's, which with `verdict` and `incarnation` names a receipt for ever.
 constexpr const char* kSchema = R"sql(
-CREATE TABLE IF NOT EXISTS verdict(
-  number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER, at INTEGER, plane TEXT, incarnation TEXT, slot INTEGER,
-  generation INTEGER, local TEXT, remote TEXT, state TEXT, before TEXT, standing TEXT, wanted TEXT, ends TEXT,
-  unanswered INTEGER, heard INTEGER, evidence TEXT);
-CREATE INDEX IF NOT EXISTS verdict_of ON verdict(incarnation, slot, generation);
-CREATE TABLE IF NOT EXISTS command(
-  verdict INTEGER PRIMARY KEY, kind TEXT, form TEXT, expected_state TEXT, silent INTEGER, heard INTEGER,
-  expires INTEGER);
-CREATE TABLE IF NOT EXISTS receipt(
-  number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER, at INTEGER, incarnation TEXT, command INTEGER,
-  verdict INTEGER, kind TEXT, form TEXT, outcome TEXT, state TEXT, epoch INTEGER, heard INTEGER,
-  UNIQUE(incarnation, command, verdict));
-CREATE INDEX IF NOT EXISTS receipt_of ON receipt(verdict);
-CREATE TABLE IF NOT EXISTS ended(
-  number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER, at INTEGER, plane TEXT, incarnation TEXT, slot INTEGER,
-  generation INTEGER, local TEXT, remote TEXT, state TEXT, reason TEXT, verdict INTEGER,
-  UNIQUE(incarnation, slot, generation));
-CREATE INDEX IF NOT EXISTS ended_between ON ended(local, remote);
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS entry(
+  number INTEGER PRIMARY KEY AUTOINCREMENT, wall INTEGER NOT NULL, at INTEGER, kind TEXT NOT NULL, verdict INTEGER,
+  plane TEXT, incarnation TEXT, slot INTEGER, generation INTEGER, local TEXT, remote TEXT, state TEXT,
+  before TEXT, standing TEXT, wanted TEXT, ends TEXT, cause TEXT,
+  what TEXT, form TEXT, number_in_ring INTEGER, detail TEXT);
+CREATE INDEX IF NOT EXISTS entry_of ON entry(slot, generation) WHERE slot IS NOT NULL;
+CREATE INDEX IF NOT EXISTS command_of ON entry(verdict) WHERE kind = 'command';
+CREATE UNIQUE INDEX IF NOT EXISTS receipt_once ON entry(verdict, incarnation, number_in_ring) WHERE kind = 'receipt';
+CREATE UNIQUE INDEX IF NOT EXISTS end_once ON entry(incarnation, slot, generation) WHERE kind = 'end';
+CREATE INDEX IF NOT EXISTS end_between ON entry(local, remote) WHERE kind = 'end';
+CREATE INDEX IF NOT EXISTS routines ON entry(number) WHERE kind = 'routine';
+PRAGMA user_version = 2;
+COMMIT;
 )sql";
+static_assert(kLedgerVersion == 2, "the schema's user_version");
 
-class Statement {
- public:
-  Statement() = default;
-  Statement(sqlite3* database, const char* sql) {
-    sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
-  }
-  Statement(Statement&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
-  Statement& operator=(Statement&& other) noexcept {
-    std::swap(statement_, other.statement_);
-    return *this;
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
+// What is told twice stands already, and is ignored. A receipt does not say between whom; its verdict does.
+constexpr const char* kInsert =
+    "INSERT OR IGNORE INTO entry(wall,at,kind,verdict,plane,incarnation,slot,generation,local,remote,state,before,"
+    "standing,wanted,ends,cause,what,form,number_in_ring,detail) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
+    "coalesce(?9,(SELECT local FROM entry WHERE number=?4)),coalesce(?10,(SELECT remote FROM entry WHERE number=?4)),"
+    "?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)";
 
-  // Parameters from the first on; then rows by step().
-  template <typename... Values>
-  Statement& with(const Values&... values) {
-    sqlite3_reset(statement_);
-    int at = 0;
-    (bind(++at, values), ...);
-    return *this;
-  }
-  int step() { return statement_ == nullptr ? SQLITE_ERROR : sqlite3_step(statement_); }
-  bool done() {
-    const int result = step();
-    sqlite3_reset(statement_);
-    return result == SQLITE_DONE || result == SQLITE_ROW;
-  }
-  std::int64_t number(int column) { return sqlite3_column_int64(statement_, column); }
-  std::string text(int column) {
-    const unsigned char* const octets = sqlite3_column_text(statement_, column);
-    return octets == nullptr ? std::string{} : reinterpret_cast<const char*>(octets);
-  }
+// ?1: what is numbered beyond it stays, ?2: what was written after it stays, ?3: rows looked at.
+constexpr const char* kPrune =
+    "DELETE FROM entry WHERE number < (SELECT min(number) FROM entry) + ?3 AND (number <= ?1 OR wall < ?2)";
 
- private:
-  void bind(int at, std::string_view value) {
-    sqlite3_bind_text(statement_, at, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
-  }
-  template <std::integral Number>
-  void bind(int at, Number value) {
-    sqlite3_bind_int64(statement_, at, static_cast<sqlite3_int64>(value));
-  }
-
-  sqlite3_stmt* statement_ = nullptr;
+struct Row {
+  EntryKind kind = EntryKind::Note;
+  Instant at;
+  std::optional<std::uint64_t> verdict;
+  std::optional<std::uint32_t> slot, generation;
+  std::string_view plane, incarnation;
+  std::string local, remote;
+  std::string_view state;
+  std::string_view before, standing, wanted, ends, cause;
+  std::string_view what, form;
+  std::optional<std::uint64_t> number_in_ring;
+  std::string detail;
 };
 
-class Database {
- public:
-  Database() = default;
-  Database(Database&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
-  Database& operator=(Database&& other) noexcept {
-    std::swap(database_, other.database_);
-    return *this;
-  }
-  ~Database() { sqlite3_close_v2(database_); }
+constexpr std::array<std::string_view, kEntryKinds> kKindNames{"verdict", "command", "receipt", "end",   "note",
+                                                               "routine", "request", "start",   "policy"};
 
-  static Result<Database> open(const std::string& path, int flags) {
-    Database made;
-    if (sqlite3_open_v2(path.c_str(), &made.database_, flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
-      return failed(fmt::format("opening {}: {}", path, made.error()));
-    sqlite3_busy_timeout(made.database_, kBusyMilliseconds);
-    return made;
-  }
-  bool run(const char* sql) { return sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) == SQLITE_OK; }
-  const char* error() const { return database_ == nullptr ? "out of memory" : sqlite3_errmsg(database_); }
-  bool in_transaction() const { return database_ != nullptr && sqlite3_get_autocommit(database_) == 0; }
-  std::int64_t last_row() const { return sqlite3_last_insert_rowid(database_); }
-  sqlite3* get() const { return database_; }
-  explicit operator bool() const { return database_ != nullptr; }
-
- private:
-  sqlite3* database_ = nullptr;
-};
-
-std::string joined(std::span<const control::Ground> grounds) {
-  std::string all;
-  for (const control::Ground& ground : grounds) all += (all.empty() ? "" : "\n") + sentence(ground);
-  return all;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t from = 0; from < text.size();) {
-    const std::size_t end = std::min(text.find('\n', from), text.size());
-    lines.push_back(text.substr(from, end - from));
-    from = end + 1;
-  }
-  return lines;
+bool exists(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0;
 }
 
 }  // namespace
 
+std::string_view name(EntryKind kind) { return kKindNames[static_cast<unsigned>(kind)]; }
+
+std::optional<EntryKind> parse_entry_kind(std::string_view name) {
+  for (unsigned i = 0; i < kEntryKinds; ++i)
+    if (kKindNames[i] == name) return static_cast<EntryKind>(i);
+  return std::nullopt;
+}
+
 class SqliteLedger::Impl {
  public:
-  Impl(std::string path, std::int64_t rows) : path_(std::move(path)), rows_(rows) {}
+  Impl(std::string path, LedgerBounds bounds) : path_(std::move(path)), bounds_(bounds) {}
 
   struct NamedPlane {
     std::string name, incarnation;
@@ -142,139 +100,273 @@ class SqliteLedger::Impl {
   };
   const NamedPlane& plane(std::uint32_t index) { return names_[index]; }
   void name_plane(std::uint32_t index, NamedPlane plane) { names_[index] = std::move(plane); }
+  void in_force(std::uint64_t policy) {
+    policy_ = policy;
+    if (begin()) commit();
+  }
+  std::uint64_t policy() const { return policy_.value_or(0); }
 
   // A transaction is open, or nothing can be kept now.
   bool begin() {
     if (broken_) return false;
     if (database_.in_transaction()) return true;
     if (!database_ && !open()) return fail();
-    return database_.run("BEGIN IMMEDIATE") || fail();
+    return database_.run("BEGIN IMMEDIATE") ? tell_policy() : fail();
   }
-  bool keep(bool done) {
+  bool add(const Row& r) {
     ++written_;
-    return done || fail();
+    const bool kept =
+        insert_
+            .with(wall_clock(), r.at, name(r.kind), r.verdict, r.plane, r.incarnation, r.slot, r.generation,
+                  std::string_view(r.local), std::string_view(r.remote), r.state, r.before, r.standing, r.wanted,
+                  r.ends, r.cause, r.what, r.form, r.number_in_ring, std::string_view(r.detail))
+            .done();
+    return kept || fail();
   }
-  bool commit() {
-    if (!broken_ && !database_.in_transaction()) return true;  // nothing was told
-    if (!broken_ && written_ >= kPruneEvery) prune();
-    if (!broken_ && database_.run("COMMIT")) {
-      once_.over("ledger", fmt::format("the ledger {} can be written again", path_));
-      return true;
-    }
-    if (!broken_) fail();
-    if (database_.in_transaction()) database_.run("ROLLBACK");
-    broken_ = false;  // the next transaction may do better
-    return false;
-  }
+  std::uint64_t last_number() const { return static_cast<std::uint64_t>(database_.last_row()); }
 
-  Database& database() { return database_; }
-  Statement add_verdict, add_command, add_receipt, add_end;
+  // The number on which all questions that change nothing rest.
+  std::optional<std::uint64_t> routine(Instant now) {
+    if (routine_ != 0) return routine_;
+    if (!begin()) return std::nullopt;
+    Row row;
+    row.kind = EntryKind::Routine;
+    row.at = now;
+    row.what = "questions that change nothing";
+    row.detail = fmt::format(R"({{"policy":"{}"}})", hex16(policy()));
+    if (!add(row)) return std::nullopt;
+    routine_ = last_number();
+    routines_.insert(routine_);
+    return routine_;
+  }
+  bool is_routine(std::uint64_t verdict) const { return routines_.contains(verdict); }
+
+  bool request_is_followed_by(std::uint64_t request, std::uint64_t verdict) {
+    return answer_request_.with(verdict, request).done() || fail();
+  }
+  bool commit();
 
  private:
-  bool open() {
-    auto opened = Database::open(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (!opened) {
-      trouble_ = opened.error().text;
-      return false;
-    }
-    database_ = std::move(*opened);
-    if (!database_.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216;") ||
-        !database_.run(kSchema)) {
-      trouble_ = database_.error();
-      database_ = {};
-      return false;
-    }
-    sqlite3* const db = database_.get();
-    add_verdict = Statement(db,
-                            "INSERT INTO verdict(wall,at,plane,incarnation,slot,generation,local,remote,state,before,"
-                            "standing,wanted,ends,unanswered,heard,evidence) "
-                            "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
-    add_command = Statement(db,
-                            "INSERT INTO command(verdict,kind,form,expected_state,silent,heard,expires) "
-                            "VALUES(?,?,?,?,?,?,?)");
-    add_receipt = Statement(db,
-                            "INSERT OR IGNORE INTO receipt(wall,at,incarnation,command,verdict,kind,form,outcome,"
-                            "state,epoch,heard) VALUES(?,?,?,?,?,?,?,?,?,?,?)");
-    add_end = Statement(db,
-                        "INSERT OR IGNORE INTO ended(wall,at,plane,incarnation,slot,generation,local,remote,state,"
-                        "reason,verdict) VALUES(?,?,?,?,?,?,?,?,?,?,?)");
-    return true;
-  }
-
-  bool fail() {
-    if (!broken_) {
-      const std::string why = database_ ? database_.error() : trouble_;
-      once_.warn("ledger",
-                 fmt::format("the ledger {} cannot be written ({}): nothing is ended until it can", path_, why));
-    }
-    broken_ = true;
-    return false;
-  }
-
-  void prune() {
-    written_ = 0;
-    for (const char* const table : {"verdict", "receipt", "ended"}) {
-      const auto sql = fmt::format("DELETE FROM {0} WHERE number <= (SELECT max(number) FROM {0}) - {1}", table, rows_);
-      if (!database_.run(sql.c_str())) fail();
-    }
-    if (!database_.run("DELETE FROM command WHERE verdict < (SELECT min(number) FROM verdict)")) fail();
-  }
+  bool open();
+  bool is_ours();
+  void move_aside(const std::string& suffix, std::string_view why);
+  bool tell_policy();
+  bool fail();
+  void rolled_back();
+  void prune();
 
   std::string path_;
-  std::int64_t rows_;
+  LedgerBounds bounds_;
   Database database_;
+  Statement insert_, answer_request_, prune_, oldest_, newest_;
   std::map<std::uint32_t, NamedPlane> names_;
-  std::int64_t written_ = 0;
+  std::int64_t written_ = kPruneEvery;  // since the bounds were looked at: the first commit does
+  std::int64_t pruned_at_ = 0;
   bool broken_ = false;  // until the next commit()
   std::string trouble_;
   OnceLog once_;
+  std::optional<std::uint64_t> policy_, told_, told_before_;  // told_before_: what is committed
+  std::uint64_t routine_ = 0, routine_before_ = 0;
+  std::set<std::uint64_t> routines_;  // of earlier control planes too: their receipts may still come
 };
 
-SqliteLedger::SqliteLedger(std::string path, std::int64_t rows)
-    : impl_(std::make_unique<Impl>(std::move(path), rows)) {}
+bool SqliteLedger::Impl::open() {
+  auto opened = Database::open(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!opened) {
+    trouble_ = opened.error().text;
+    return false;
+  }
+  database_ = std::move(*opened);
+  if (!is_ours()) {
+    opened = Database::open(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    database_ = opened ? std::move(*opened) : Database{};
+  }
+  if (!database_ ||
+      !database_.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216;") ||
+      !database_.run(kSchema)) {
+    trouble_ = database_.error();
+    database_ = {};
+    return false;
+  }
+  sqlite3* const db = database_.get();
+  insert_ = Statement(db, kInsert);
+  answer_request_ = Statement(db, "UPDATE entry SET verdict=? WHERE number=?");
+  prune_ = Statement(db, kPrune);
+  oldest_ = Statement(db, "SELECT min(number) FROM entry");
+  newest_ = Statement(db, "SELECT max(number) FROM entry");
+  Statement known(db, "SELECT number FROM entry WHERE kind='routine' ORDER BY number DESC LIMIT 1000");
+  while (known.step() == SQLITE_ROW) routines_.insert(static_cast<std::uint64_t>(known.number(0)));
+  return true;
+}
+
+// False: what stood there has been moved aside. Trouble of another sort shows again in a moment, and is told then.
+bool SqliteLedger::Impl::is_ours() {
+  const auto tables = database_.number("SELECT count(*) FROM sqlite_master");
+  const int trouble = database_.error_number();
+  if (trouble == SQLITE_NOTADB || trouble == SQLITE_CORRUPT) {
+    move_aside("damaged", database_.error());
+    return false;
+  }
+  const auto version = database_.number("PRAGMA user_version");
+  if (!tables || !version || *tables == 0 || *version == kLedgerVersion) return true;
+  move_aside(fmt::format("v{}", *version == 0 ? 1 : *version), "it is of another version of adieu");
+  return false;
+}
+
+void SqliteLedger::Impl::move_aside(const std::string& suffix, std::string_view why) {
+  std::string aside = fmt::format("{}.{}", path_, suffix);
+  for (int i = 2; exists(aside); ++i) aside = fmt::format("{}.{}.{}", path_, suffix, i);
+  log_warning(fmt::format("the ledger {} is kept as {}, and a new one begun: {}", path_, aside, why));
+  database_.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  database_ = {};
+  // What is not in the file yet, should a reader still have it open, goes with it.
+  for (const char* const part : {"-wal", "-shm", ""})
+    if (exists(path_ + part)) std::rename((path_ + part).c_str(), (aside + part).c_str());
+}
+
+bool SqliteLedger::Impl::tell_policy() {
+  if (policy_ == told_) return true;
+  Row row;
+  row.kind = told_ ? EntryKind::Policy : EntryKind::Start;
+  row.at = now();
+  row.what = told_ ? "another policy is in force" : "a control plane started";
+  row.detail = fmt::format(R"({{"policy":"{}","process":{}}})", hex16(policy()), ::getpid());
+  routine_ = 0;
+  told_ = policy_;
+  return add(row);
+}
+
+bool SqliteLedger::Impl::commit() {
+  if (!broken_ && !database_.in_transaction()) return true;  // nothing was told
+  if (!broken_ && (written_ >= kPruneEvery || wall_clock() - pruned_at_ > kPruneAfter)) prune();
+  if (!broken_ && database_.run("COMMIT")) {
+    once_.over("ledger", fmt::format("the ledger {} can be written again", path_));
+    told_before_ = told_;
+    routine_before_ = routine_;
+    return true;
+  }
+  if (!broken_) fail();
+  if (database_.in_transaction()) database_.run("ROLLBACK");
+  rolled_back();
+  broken_ = false;  // the next transaction may do better
+  return false;
+}
+
+void SqliteLedger::Impl::rolled_back() {
+  told_ = told_before_;
+  if (routine_ != routine_before_) routines_.erase(routine_);
+  routine_ = 0;
+  routine_before_ = 0;
+}
+
+bool SqliteLedger::Impl::fail() {
+  if (!broken_) {
+    const std::string why = database_ ? database_.error() : trouble_;
+    once_.warn("ledger",
+               fmt::format("the ledger {} cannot be written ({}): nothing is ended until it can", path_, why));
+  }
+  broken_ = true;
+  return false;
+}
+
+void SqliteLedger::Impl::prune() {
+  written_ = 0;
+  pruned_at_ = wall_clock();
+  if (!prune_.with(newest_.only_number().value_or(0) - bounds_.rows, pruned_at_ - bounds_.age.ns / 1000, kPruneStep)
+           .done())
+    fail();
+  // What rests on an entry that is gone could not be explained.
+  if (routine_ != 0 && routine_ < static_cast<std::uint64_t>(oldest_.only_number().value_or(0))) routine_ = 0;
+}
+
+SqliteLedger::SqliteLedger(std::string path, LedgerBounds bounds)
+    : impl_(std::make_unique<Impl>(std::move(path), bounds)) {}
 SqliteLedger::~SqliteLedger() = default;
 
 void SqliteLedger::name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind) {
   impl_->name_plane(index, {std::move(name), hex16(incarnation), kind});
 }
 
+void SqliteLedger::in_force(std::uint64_t policy) { impl_->in_force(policy); }
+
 std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& decision, Instant now) {
+  if (decision.is_routine) return impl_->routine(now);
   if (!impl_->begin()) return std::nullopt;
   const auto& plane = impl_->plane(decision.plane);
   const control::Evidence& e = decision.evidence;
   const control::Verdict& v = decision.verdict;
-  const bool kept = impl_->add_verdict
-                        .with(wall_clock(), now.ns, plane.name, hex16(decision.id.incarnation), decision.id.slot,
-                              decision.id.generation, text(e.local), text(e.remote), name(e.state),
-                              control::name(decision.before), control::name(v.standing), control::name(v.wanted),
-                              control::name(v.ends), v.unanswered, e.heard, joined(v.grounds.all()))
-                        .done();
-  if (!impl_->keep(kept)) return std::nullopt;
-  const auto number = static_cast<std::uint64_t>(impl_->database().last_row());
-  if (decision.command) {
-    const plane::Command& c = *decision.command;
-    const std::string_view form = c.kind == plane::CommandKind::Probe ? name(c.form) : std::string_view{};
-    const bool also =
-        impl_->add_command
-            .with(number, plane::name(c.kind), form, name(c.expected_state), c.silent, c.heard, c.expires.ns)
-            .done();
-    if (!impl_->keep(also)) return std::nullopt;
+  Row row;
+  row.at = now;
+  row.plane = plane.name;
+  row.incarnation = plane.incarnation;
+  row.slot = decision.id.slot;
+  row.generation = decision.id.generation;
+  row.local = text(e.local);
+  row.remote = text(e.remote);
+  row.state = name(e.state);
+
+  std::uint64_t request = 0;
+  if (const auto* const asked = v.grounds.find(control::GroundKind::Asked)) {
+    row.kind = EntryKind::Request;
+    if (decision.command) row.what = plane::name(decision.command->kind);
+    row.detail = fmt::format(R"({{"user":{}}})", asked->number);
+    if (!impl_->add(row)) return std::nullopt;
+    request = impl_->last_number();
   }
-  return number;
+
+  row.kind = EntryKind::Verdict;
+  row.what = {};
+  row.before = control::name(decision.before);
+  row.standing = control::name(v.standing);
+  row.wanted = control::name(v.wanted);
+  row.ends = control::name(v.ends);
+  if (v.cause != control::Cause::None) row.cause = control::name(v.cause);
+  row.detail = verdict_detail(decision, plane.kind, impl_->policy());
+  if (!impl_->add(row)) return std::nullopt;
+  const std::uint64_t number = impl_->last_number();
+  if (request != 0 && !impl_->request_is_followed_by(request, number)) return std::nullopt;
+  if (!decision.command) return number;
+
+  const plane::Command& c = *decision.command;
+  row.kind = EntryKind::Command;
+  row.verdict = number;
+  row.before = row.standing = row.wanted = row.ends = row.cause = {};
+  row.what = plane::name(c.kind);
+  if (c.kind == plane::CommandKind::Probe) row.form = name(c.form);
+  row.state = name(c.expected_state);
+  row.detail = command_detail(c);
+  return impl_->add(row) ? std::optional(number) : std::nullopt;
 }
 
 bool SqliteLedger::noted(const control::Note& note, Instant now) {
-  (void)note, (void)now;
-  return true;
+  if (!impl_->begin()) return false;
+  Row row;
+  row.at = now;
+  row.what = control::name(note.kind);
+  if (note.host != Address{}) row.remote = text(note.host);
+  row.detail = note_detail(note);
+  return impl_->add(row);
 }
 
 bool SqliteLedger::receipt(std::uint32_t plane, const plane::Receipt& r) {
+  if (impl_->is_routine(r.verdict)) return true;
   if (!impl_->begin()) return false;
-  const std::string_view form = r.kind == plane::CommandKind::Probe ? name(r.form) : std::string_view{};
-  return impl_->keep(impl_->add_receipt
-                         .with(wall_clock(), r.at.ns, impl_->plane(plane).incarnation, r.command, r.verdict,
-                               plane::name(r.kind), form, plane::name(r.outcome), name(r.state), r.epoch, r.heard)
-                         .done());
+  const auto& named = impl_->plane(plane);
+  Row row;
+  row.kind = EntryKind::Receipt;
+  row.at = r.at;
+  row.verdict = r.verdict;
+  row.plane = named.name;
+  row.incarnation = named.incarnation;
+  row.slot = r.id.slot;
+  row.generation = r.id.generation;
+  row.state = name(r.state);
+  row.what = plane::name(r.outcome);
+  if (r.kind == plane::CommandKind::Probe) row.form = name(r.form);
+  row.number_in_ring = r.command;
+  row.detail = fmt::format(R"({{"command":"{}","number_in_ring":{},"epoch":{},"heard":{}}})", plane::name(r.kind),
+                           r.command, r.epoch, r.heard);
+  return impl_->add(row);
 }
 
 bool SqliteLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) {
@@ -282,98 +374,21 @@ bool SqliteLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, con
   // A kernel plane only observes: with its process nothing of the kernel's ended.
   if (named.kind == plane::PlaneKind::Kernel && record.reason == EndReason::PlaneFailed) return true;
   if (!impl_->begin()) return false;
-  return impl_->keep(impl_->add_end
-                         .with(wall_clock(), record.state_entered.ns, named.name, hex16(id.incarnation), id.slot,
-                               id.generation, text(record.local), text(record.remote), name(record.state),
-                               name(record.reason), record.ended_by)
-                         .done());
+  Row row;
+  row.kind = EntryKind::End;
+  row.at = record.state_entered;
+  if (record.ended_by != 0) row.verdict = record.ended_by;
+  row.plane = named.name;
+  row.incarnation = named.incarnation;
+  row.slot = id.slot;
+  row.generation = id.generation;
+  row.local = text(record.local);
+  row.remote = text(record.remote);
+  row.state = name(record.state);
+  row.what = name(record.reason);
+  return impl_->add(row);
 }
 
 bool SqliteLedger::commit() { return impl_->commit(); }
-
-// --- reading
-
-class LedgerReader::Impl {
- public:
-  explicit Impl(Database opened) : database(std::move(opened)) {}
-  Database database;
-
-  static constexpr const char* kEndColumns =
-      "SELECT plane,slot,generation,incarnation,local,remote,state,reason,verdict,wall FROM ended WHERE ";
-  std::optional<LedgerEnd> end(Statement& statement) const {
-    if (statement.step() != SQLITE_ROW) return std::nullopt;
-    LedgerEnd end;
-    end.id = {statement.text(0), static_cast<std::uint32_t>(statement.number(1)),
-              static_cast<std::uint32_t>(statement.number(2))};
-    end.incarnation = parse_hex16(statement.text(3)).value_or(0);
-    end.local = statement.text(4);
-    end.remote = statement.text(5);
-    end.state = statement.text(6);
-    end.reason = statement.text(7);
-    end.verdict = static_cast<std::uint64_t>(statement.number(8));
-    end.wall = statement.number(9);
-    return end;
-  }
-};
-
-LedgerReader::LedgerReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-LedgerReader::LedgerReader(LedgerReader&&) noexcept = default;
-LedgerReader& LedgerReader::operator=(LedgerReader&&) noexcept = default;
-LedgerReader::~LedgerReader() = default;
-
-Result<LedgerReader> LedgerReader::open(const std::string& path) {
-  auto database = Database::open(path, SQLITE_OPEN_READONLY);
-  if (!database) return std::unexpected(database.error());
-  return LedgerReader(std::make_unique<Impl>(std::move(*database)));
-}
-
-Result<LedgerConnection> LedgerReader::connection(const NamedId& id, std::uint64_t incarnation, unsigned most) const {
-  LedgerConnection found;
-  Statement verdicts(
-      impl_->database.get(),
-      "SELECT v.number,v.wall,v.state,v.before,v.standing,v.wanted,v.ends,v.evidence,"
-      "coalesce(c.kind,''),coalesce(c.form,''),coalesce((SELECT outcome FROM receipt r WHERE "
-      "r.verdict=v.number AND r.incarnation=v.incarnation LIMIT 1),'') FROM verdict v LEFT JOIN command c "
-      "ON c.verdict=v.number WHERE v.incarnation=? AND v.slot=? AND v.generation=? "
-      "ORDER BY v.number DESC LIMIT ?");
-  verdicts.with(hex16(incarnation), id.slot, id.generation, most);
-  int step = SQLITE_DONE;
-  while ((step = verdicts.step()) == SQLITE_ROW) {
-    LedgerVerdict row;
-    row.number = static_cast<std::uint64_t>(verdicts.number(0));
-    row.wall = verdicts.number(1);
-    row.state = verdicts.text(2);
-    row.before = verdicts.text(3);
-    row.standing = verdicts.text(4);
-    row.wanted = verdicts.text(5);
-    row.ends = verdicts.text(6);
-    row.evidence = lines_of(verdicts.text(7));
-    row.command = verdicts.text(8);
-    row.form = verdicts.text(9);
-    row.outcome = verdicts.text(10);
-    found.verdicts.insert(found.verdicts.begin(), std::move(row));
-  }
-  if (step != SQLITE_DONE) return failed(fmt::format("reading the ledger: {}", impl_->database.error()));
-  Statement end(impl_->database.get(),
-                (std::string(Impl::kEndColumns) + "incarnation=? AND slot=? AND generation=?").c_str());
-  end.with(hex16(incarnation), id.slot, id.generation);
-  found.end = impl_->end(end);
-  return found;
-}
-
-Result<std::optional<LedgerEnd>> LedgerReader::last_end(const NamedId& id) const {
-  Statement end(
-      impl_->database.get(),
-      (std::string(Impl::kEndColumns) + "plane=? AND slot=? AND generation=? ORDER BY number DESC LIMIT 1").c_str());
-  end.with(id.plane, id.slot, id.generation);
-  return impl_->end(end);
-}
-
-Result<std::optional<LedgerEnd>> LedgerReader::last_end(const std::string& local, const std::string& remote) const {
-  Statement end(impl_->database.get(),
-                (std::string(Impl::kEndColumns) + "local=? AND remote=? ORDER BY number DESC LIMIT 1").c_str());
-  end.with(local, remote);
-  return impl_->end(end);
-}
 
 }  // namespace adieu::host

@@ -1,20 +1,26 @@
-// What was judged, commanded, answered and ended, in SQLite: for people, for ever as far as the file's bound allows.
+// What was judged, commanded, answered and ended, in SQLite: for people, as long as the file's bound allows.
 //
-// What lives here: SqliteLedger, which the control process writes, and LedgerReader for `adieu why`. What does not:
-// what is judged (control). ledger.cc alone knows SQLite.
+// What lives here: SqliteLedger, which the control process writes, and LedgerReader for everybody else: `adieu log`,
+// `adieu why`, event streams, `adieu policy try`. What does not: what is judged (control), evidence as JSON
+// (ledger_json.h). ledger.cc and ledger_reader.cc alone know SQLite.
+//
+// Everything that is kept is an entry, and all entries share one sequence of numbers, which only grows: whoever has
+// read up to N reads on with after(N), also after a restart, and misses nothing that has not been pruned.
 //
 // WAL, synchronous = NORMAL: what commit() has accepted outlives any process; a power cut may take the last moments,
 // but then the connections are gone as well. A disk that is full, or a database that somebody has locked, is said once;
 // until it is over every commit() returns false, and control withholds what would end a connection
-// (control/attendant.h).
+// (control/attendant.h). A file that is no ledger of this version is moved aside, never overwritten.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/time.h"
 #include "control/ledger.h"
 #include "host/failure.h"
 #include "host/text.h"
@@ -22,19 +28,43 @@
 
 namespace adieu::host {
 
-// Rows kept of each table; the oldest go first. About 100 MB when all are full.
-inline constexpr std::int64_t kLedgerRows = 200'000;
+// Of the file's tables. 1 had a table and a sequence for each kind.
+inline constexpr int kLedgerVersion = 2;
+
+// What is kept; the oldest go first, a thousand at a time.
+struct LedgerBounds {
+  std::int64_t rows = 200'000;
+  Duration age = hours(30 * 24);
+  bool operator==(const LedgerBounds&) const = default;
+};
+
+enum class EntryKind : std::uint8_t {
+  Verdict,  // with its evidence
+  Command,  // that followed from a verdict
+  Receipt,  // what became of a command; `what`: the outcome
+  End,      // of a connection; `what`: the reason
+  Note,     // a fact about more than one connection
+  Routine,  // on this one rest all questions that change nothing: they and their receipts have no entries of their own
+  Request,  // a person's
+  Start,    // of a control plane
+  Policy,   // another one came into force
+};
+inline constexpr unsigned kEntryKinds = 9;
+std::string_view name(EntryKind kind);
+std::optional<EntryKind> parse_entry_kind(std::string_view name);
 
 class SqliteLedger final : public control::Ledger {
  public:
-  // Opens at the first write, and again whenever that failed. `rows`: tests shrink it.
-  explicit SqliteLedger(std::string path, std::int64_t rows = kLedgerRows);
+  // Opens at the first write, and again whenever that failed.
+  explicit SqliteLedger(std::string path, LedgerBounds bounds = {});
   ~SqliteLedger() override;
   SqliteLedger(const SqliteLedger&) = delete;
   SqliteLedger& operator=(const SqliteLedger&) = delete;
 
   // By what name the plane with this index is written down.
   void name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind);
+  // The fingerprint of the policy that verdicts follow from now on. The first call tells a control plane's start.
+  void in_force(std::uint64_t policy);
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
   bool noted(const control::Note& note, Instant now) override;
@@ -47,14 +77,41 @@ class SqliteLedger final : public control::Ledger {
   std::unique_ptr<Impl> impl_;
 };
 
-// One connection's rows, oldest first, as sentences of their own columns.
+// One entry as it is kept. Texts are empty and numbers 0 where they do not apply.
+struct LedgerEntry {
+  std::uint64_t number = 0;
+  std::int64_t wall = 0;  // microseconds since 1970
+  Instant at;             // the seam's clock; a verdict's `now`
+  EntryKind kind = EntryKind::Note;
+  std::uint64_t verdict = 0;  // that it is, or belongs to
+  std::optional<NamedId> id;  // of the connection it is about
+  std::uint64_t incarnation = 0;
+  std::string local, remote;  // a note on a host: `remote` is its address
+  std::string state;
+  std::string before, standing, wanted, ends, cause;  // a verdict's
+  std::string what;
+  std::string form;    // of a probe
+  std::string detail;  // a JSON object: what else there is to say; ledger_json.h reads a verdict's
+};
+
+struct LedgerQuery {
+  std::uint64_t after = 0;       // only those with a greater number
+  std::int64_t since = 0;        // wall, microseconds since 1970
+  std::vector<EntryKind> kinds;  // none: all
+  std::optional<NamedId> id;
+  std::string local, remote;  // both, or neither
+  unsigned limit = 1000;
+  bool newest = false;  // if there are more than `limit`, the last of them; else the first
+};
+
+// One connection's verdicts, oldest first, each with what followed from it.
 struct LedgerVerdict {
   std::uint64_t number = 0;
   std::int64_t wall = 0;  // microseconds since 1970
   std::string state, before, standing, wanted, ends;
-  std::vector<std::string> evidence;
-  std::string command, form;  // empty: no command followed
-  std::string outcome;        // of the receipt; empty: none came
+  std::vector<std::string> evidence;  // sentences
+  std::string command, form;          // empty: no command followed
+  std::string outcome;                // of the receipt; empty: none came
 };
 struct LedgerEnd {
   NamedId id;
@@ -70,10 +127,18 @@ struct LedgerConnection {
 
 class LedgerReader {
  public:
+  // An error too if the file is no ledger of this version.
   static Result<LedgerReader> open(const std::string& path);
   LedgerReader(LedgerReader&&) noexcept;
   LedgerReader& operator=(LedgerReader&&) noexcept;
   ~LedgerReader();
+
+  // Oldest first.
+  Result<std::vector<LedgerEntry>> entries(const LedgerQuery& query) const;
+  Result<std::vector<LedgerEntry>> after(std::uint64_t number, unsigned limit) const;
+  // Of the entries that are kept; 0: none is. Who has read up to less than oldest() - 1 has missed some.
+  std::uint64_t oldest() const;
+  std::uint64_t newest() const;
 
   // At most `most` verdicts, the latest.
   Result<LedgerConnection> connection(const NamedId& id, std::uint64_t incarnation, unsigned most = 20) const;

@@ -42,6 +42,7 @@ enum class MessageKind : std::uint16_t {
   PlaneEnded = 19,  // incarnation; failed: it died without a goodbye
   EndOfList = 20,   // process: the control plane's, 0 when there is none
   Stop = 21,        // end in good order
+  Reload = 22,      // to control: read the policy's file again
 };
 
 struct Message {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "host/http.h"
+
 namespace adieu::host {
 namespace {
 
@@ -36,15 +38,19 @@ Result<void> check(const Prefix& prefix, const char* whose) {
 
 }  // namespace
 
-void assume_loss(ControlOptions& options, double loss) {
-  options.rule.assumed_loss = loss;
-  options.rule.probes_needed = control::probes_needed(loss);
+void assume_loss(control::Rule& rule, double loss) {
+  rule.assumed_loss = loss;
+  rule.probes_needed = control::probes_needed(loss);
 }
 
 Result<void> check(const ControlOptions& options) {
   if (options.sweep < milliseconds(10) || options.sweep > minutes(1))
     return failed(fmt::format("a sweep every {} is out of bounds: 10ms to 1min", text(options.sweep)));
-  if (auto valid = control::validate(options.rule); !valid) return failed(std::string(message(valid.error())));
+  if (options.http.has_value() == options.http_token_file.empty())
+    return failed("--http and --http-token-file belong together: HTTP on loopback is open to every user of this host");
+  if (!options.http) return {};
+  if (auto loopback = check_loopback(*options.http); !loopback) return loopback;
+  if (auto token = read_token(options.http_token_file); !token) return std::unexpected(token.error());
   return {};
 }
 

@@ -1,16 +1,18 @@
 // What `adieu up` and its processes may be told; each is a flag of the command line.
 //
-// What lives here: the values with their defaults. What does not: parsing flags (cli), the rule itself
-// (control/rule.h).
+// What lives here: the values with their defaults. What does not: parsing flags (cli), policies
+// (policy.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/time.h"
 #include "control/rule.h"
+#include "host/ledger.h"
 #include "host/text.h"
 
 namespace adieu::host {
@@ -33,8 +35,12 @@ struct EngineOptions {
 inline constexpr const char* kDefaultAddresses[] = {"10.77.0.2/24", "fd77::2/64"};
 
 struct ControlOptions {
-  control::Rule rule;
+  std::string policy_file;  // read now and at each reload; empty: none
+  std::string policy_text;  // holds without a file; empty: the built-in policy
   Duration sweep = seconds(1);
+  LedgerBounds ledger;
+  std::optional<Endpoint> http;  // loopback; none: the API is on its unix socket alone
+  std::string http_token_file;
 };
 
 struct UpOptions {
@@ -43,10 +49,12 @@ struct UpOptions {
   bool kernel_plane = true;
   EngineOptions engine;
   ControlOptions control;
+  control::Rule rule;  // what flags made of the built-in one; a policy's file says all itself
 };
 
 // N follows from the loss that is assumed; 0 <= loss < 1.
-void assume_loss(ControlOptions& options, double loss);
+void assume_loss(control::Rule& rule, double loss);
+// Of everything but the policy, which has its own way of saying what is wrong (policy.h).
 Result<void> check(const ControlOptions& options);
 
 // Addresses and gateways as they will be used, or what is wrong with them.

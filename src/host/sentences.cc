@@ -48,13 +48,15 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::UnansweredPending:
       return fmt::format("{} by data or FIN that waits to be acknowledged", times(n, "question"));
     case GroundKind::OnItsWay: return fmt::format("{} may still be answered", times(n, "question"));
+    case GroundKind::Spoiled:
+      return fmt::format("{} may have been answered while nobody attended, and {} not count", times(n, "question"),
+                         n == 1 ? "does" : "do");
     case GroundKind::Unattended: return fmt::format("{} in which nobody attended are not counted", span);
     case GroundKind::QuestionsMissing:
       return fmt::format("a proof needs {} more to stay unanswered", times(n, "question"));
     case GroundKind::TimeMissing: return fmt::format("a proof needs {} more of attended time", span);
     case GroundKind::FormUnused: return fmt::format("it has not been asked by {} yet", named<ProbeForm>(n));
-    case GroundKind::SignsMayBeMissed:
-      return "its data plane does not report every sign of life: it can never be proven gone";
+    case GroundKind::SignsMayBeMissed: return "its plane may miss signs of life: it can never be proven gone";
     case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
@@ -64,8 +66,7 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", times(n, "connection"), span);
     case GroundKind::HostHeard: return fmt::format("another connection to its host was heard {} ago", span);
     case GroundKind::LossMeasured:
-      return fmt::format("{:.1f} % of the questions to its host got lost before, so a proof takes more of them",
-                         static_cast<double>(n) / 10);
+      return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
     case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
     case GroundKind::Acts:
       return fmt::format("the rule ends it as {}{}", control::name(static_cast<control::Cause>(n)),
@@ -82,6 +83,46 @@ std::string sentence(const control::Ground& ground) {
   return "?";
 }
 
+std::string age_of(const control::Ground& ground, const control::Evidence& evidence, Instant now) {
+  const auto since = [now](Instant at) { return at.is_known() ? readable(later(Duration{}, now - at)) : "?"; };
+  switch (ground.kind) {
+    case GroundKind::Heard: return since(evidence.heard_at);
+    case GroundKind::Unanswered:
+    case GroundKind::UnansweredEcho:
+    case GroundKind::UnansweredBare:
+    case GroundKind::OnItsWay: return since(evidence.last_ask);
+    case GroundKind::UnansweredPending: return since(evidence.first_ask);
+    case GroundKind::PlaneStopped:
+    case GroundKind::HostHeard: return readable(ground.span);
+    case GroundKind::Ended:
+    case GroundKind::EndedByVerdict:
+    case GroundKind::NotSynchronized:
+    case GroundKind::HeardUnknown:
+    case GroundKind::Unattended:
+    case GroundKind::QuestionsMissing:
+    case GroundKind::TimeMissing:
+    case GroundKind::FormUnused:
+    case GroundKind::SignsMayBeMissed:
+    case GroundKind::NotAskedProbingOff:
+    case GroundKind::NotAskedInState:
+    case GroundKind::NotAskedQuarantine:
+    case GroundKind::NotAskedUnable:
+    case GroundKind::WindowClosed:
+    case GroundKind::PassedR1:
+    case GroundKind::SoftError:
+    case GroundKind::HostSilent:
+    case GroundKind::LossMeasured:
+    case GroundKind::PathForgets:
+    case GroundKind::Acts:
+    case GroundKind::DryRun:
+    case GroundKind::Exempt:
+    case GroundKind::OverBudget:
+    case GroundKind::Spoiled:
+    case GroundKind::Asked: break;
+  }
+  return "now";
+}
+
 std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now) {
   if (record.has_ended()) return std::string(name(record.reason));
   if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr)
@@ -92,6 +133,103 @@ std::string ending(const control::Verdict& verdict, const plane::Record& record,
   if (verdict.ends == Ends::PeerAnswersOrVerdictGone && verdict.gone_earliest.is_known())
     text += fmt::format(", {} from now at the earliest", readable(later(Duration{}, verdict.gone_earliest - now)));
   return text;
+}
+
+std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
+                            Instant now) {
+  if (record.has_ended()) return std::string(name(record.reason));
+  if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr) return "unknown: its plane has stopped";
+  if (kind == plane::PlaneKind::Kernel && !kernel_timer(record).empty()) return "unknown: a kernel timer";
+  if (verdict.ends_at.is_known())
+    return verdict.ends_at <= now ? std::string("now") : "in " + readable(verdict.ends_at - now);
+  switch (verdict.ends) {
+    case Ends::PeerFin: return "never (peer must close)";
+    case Ends::ApplicationClose: return "never (app must close)";
+    case Ends::EitherSideCloses: return "never (either may close)";
+    case Ends::PeerAcknowledges: return "never (peer must ACK)";
+    case Ends::PeerAnswersOrVerdictGone:
+      return verdict.gone_earliest.is_known()
+                 ? fmt::format("unknown: gone in {}?", readable(later(Duration{}, verdict.gone_earliest - now)))
+                 : std::string("unknown: peer may answer");
+    case Ends::TimeWaitQuarantine: return "unknown: quarantine";
+    case Ends::ConnectAnswered: return "unknown: handshake";
+    case Ends::AlreadyEnded:
+    case Ends::CommandedAbort:
+    case Ends::Policy:
+    case Ends::Nothing: break;
+  }
+  return "never";
+}
+
+std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record) {
+  if (record.has_ended()) return "nothing: it has ended";
+  if (verdict.wanted == control::Wanted::AcceptQueue) return "its application, to accept it";
+  switch (record.state) {
+    case State::Closed:
+    case State::Listen:
+    case State::SynSent:
+    case State::SynReceived: return "the peer's part of the handshake";
+    case State::Established: return "either end, to speak or to close";
+    case State::FinWait2: return "the peer's FIN: our stream is closed, the peer's is still open";
+    case State::FinWait1:
+    case State::Closing:
+    case State::LastAck: return "the peer's acknowledgement of our FIN";
+    case State::TimeWait: return "old segments to die out before its ports are used again";
+    case State::CloseWait: break;
+  }
+  if (verdict.wanted == control::Wanted::EndOfStreamUnread)
+    return "its application, to read to the end of the peer's stream, and to close";
+  if (verdict.wanted == control::Wanted::EndOfStreamReadNotClosed)
+    return "its application, to close: it has read the end of the peer's stream";
+  return "its application, to close: the peer's stream is closed, ours is still open";
+}
+
+namespace {
+
+std::string_view verb(control::Act act) {
+  switch (act) {
+    case control::Act::Tell: return "says so";
+    case control::Act::Finish: return "closes our side";
+    case control::Act::Reset: return "resets it";
+    case control::Act::Silent: return "drops it silently";
+  }
+  return "?";
+}
+
+// What the rule would do if things went on as they are.
+std::string rule_intends(const control::Onlook& seen, State state) {
+  const control::Rule& rule = seen.rule;
+  std::string does = control::may_ask(seen.evidence, rule)
+                         ? fmt::format("asks the peer after {} of silence", text(rule.interval))
+                         : fmt::format("never asks the peer in {}", name(state));
+  if (state == State::TimeWait) return does;
+  const bool can_reset = seen.evidence.can_abort && plane::has(seen.evidence.abilities, plane::Ability::AbortReset);
+  if (!can_reset) return does + "; its plane takes no command to end it";
+  does += rule.when_gone == control::Act::Tell ? "; once it is gone, only says so"
+                                               : fmt::format("; once it is gone, {}", verb(rule.when_gone));
+  return rule.act ? does : does + " (dry run: says so only)";
+}
+
+}  // namespace
+
+std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now) {
+  const control::Verdict& verdict = seen.verdict;
+  if (record.has_ended()) return "nothing more";
+  if (seen.rule.exempt) return "exempts it from every act";
+  if (verdict.act == control::Act::Tell) return rule_intends(seen, record.state);
+  const std::string what = fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
+  if (!seen.rule.act) return fmt::format("would do this and only says so (dry run): {}", what);
+  return verdict.acts_at <= now ? what + ", now" : fmt::format("{}, in {}", what, readable(verdict.acts_at - now));
+}
+
+Instant next_question(const control::Onlook& seen, Instant now) {
+  const control::Evidence& e = seen.evidence;
+  const control::Standing standing = seen.verdict.standing;
+  if (standing != Standing::Alive && standing != Standing::Silent && standing != Standing::Suspect)
+    return Instant::never();
+  if (seen.not_judged_since || !control::may_ask(e, seen.rule) || !e.heard_at.is_known()) return Instant::never();
+  if (e.asked == 0 || !e.last_ask.is_known()) return later(now, e.heard_at + seen.rule.interval);
+  return later(now, e.last_ask + control::probe_spacing(seen.rule));
 }
 
 std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind) {
@@ -109,7 +247,9 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
     lines.push_back("its application has to close it; the peer sends no more and still listens");
   if (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent)
     lines.push_back("wait: nothing is done to a connection whose peer is not proven gone");
-  if (kernel && verdict.ends == Ends::Nothing) lines.push_back("end it yourself: ss -K");
+  const std::string both = fmt::format("src {} dst {}", text(record.local), text(record.remote));
+  if (kernel && record.state == State::CloseWait) lines.push_back("see who holds it: ss -tnp " + both);
+  if (kernel && verdict.ends == Ends::Nothing) lines.push_back("end it yourself: ss -K " + both);
   if (kernel && record.state == State::FinWait2 && record.holder == plane::Holder::Held)
     lines.push_back("no timer watches it: without SO_KEEPALIVE it lives until the peer closes or the program does");
   return lines;

@@ -5,18 +5,31 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "control/judge.h"
+#include "control/onlooker.h"
 #include "plane/record.h"
 #include "plane/table.h"
 
 namespace adieu::host {
 
 std::string sentence(const control::Ground& ground);
+// How old what it says is: "12.3 s", "now".
+std::string age_of(const control::Ground& ground, const control::Evidence& evidence, Instant now);
 // What will end it, and when, as far as that is known.
 std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now);
+// The same for a column: "never (peer must close)", "in 41 s", "unknown: its plane has stopped", "both closed".
+std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
+                            Instant now);
+// What it waits for, in the words of RFC 9293.
+std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record);
+// What the rule does about it, and when.
+std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now);
+// When it is asked next; never(): not as things stand.
+Instant next_question(const control::Onlook& seen, Instant now);
 // What a person can do about it; empty: nothing needs to be done.
 std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind);
 // "held", "accept queue", "orphan", "unknown"; "yes", "no", "unknown"; "engine", "kernel".

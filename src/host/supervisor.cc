@@ -38,6 +38,8 @@ Message reply(MessageKind kind, std::string_view text = {}) {
   return message;
 }
 
+bool is_on_terminal() { return static_cast<bool>(Descriptor(::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY))); }
+
 // A name that can stand in "name/12.3" and on a terminal.
 std::string clean_name(std::string name) {
   for (char& c : name)
@@ -51,7 +53,8 @@ Supervisor::Supervisor(RunDir run_dir, Lock lock, Descriptor listener)
     : run_dir_(std::move(run_dir)),
       lock_(std::move(lock)),
       listener_(std::move(listener)),
-      signals_(signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD})) {
+      signals_(signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD})),
+      has_terminal_(is_on_terminal()) {
   poller_.add(listener_.get(), kListener);
   poller_.add(signals_.get(), kSignals);
 }
@@ -110,7 +113,7 @@ bool Supervisor::turn() {
     if (token == kListener)
       accept_clients(now);
     else if (token == kSignals)
-      reap(now);
+      take_signals(now);
     else
       hear(token, now);
   }
@@ -129,9 +132,28 @@ Instant Supervisor::next_deadline() const {
   return next;
 }
 
+void Supervisor::take_signals(Instant now) {
+  while (const int signal = next_signal(signals_.get())) {
+    // A terminal that goes away says so by the same signal as a person who wants a reload.
+    if (signal == SIGHUP && (!has_terminal_ || is_on_terminal()))
+      reload();
+    else if (signal != SIGCHLD)
+      stop_ = true;
+  }
+  reap(now);
+}
+
+// A control plane that does not attend at this moment reads its policy when it starts.
+void Supervisor::reload() {
+  log_info("SIGHUP: the policy is read again");
+  for (const auto& [token, client] : clients_) {
+    if (client.role != Role::Control) continue;
+    send(token, reply(MessageKind::Reload));
+    return;
+  }
+}
+
 void Supervisor::reap(Instant now) {
-  while (const int signal = next_signal(signals_.get()))
-    if (signal != SIGCHLD) stop_ = true;
   int status = 0;
   while (const pid_t pid = ::waitpid(-1, &status, WNOHANG)) {
     if (pid < 0) break;
@@ -434,7 +456,7 @@ void Supervisor::stop_children() {
         const std::vector<std::uint64_t> tokens(ready.begin(), ready.end());
         for (const std::uint64_t token : tokens)
           if (token >= 16) hear(token, host::now());
-        reap(host::now());
+        take_signals(host::now());
       }
       if (!std::ranges::any_of(children_, lives)) return;
       for (Child& child : children_)

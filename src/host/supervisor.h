@@ -42,7 +42,8 @@ class Supervisor {
 
   // Until everything that was asked for serves. False: told to stop before that.
   Result<bool> start();
-  // Until SIGTERM, SIGINT or SIGHUP; then all children have ended.
+  // Until SIGTERM, SIGINT, or SIGHUP because its terminal has gone; then all children have ended. Any other SIGHUP
+  // makes the control plane read its policy again.
   void run();
 
  private:
@@ -84,6 +85,8 @@ class Supervisor {
   void send(std::uint64_t token, const Message& message, std::initializer_list<int> descriptors = {});
   void send_plane(std::uint64_t token, const RegisteredPlane& plane);
   void flush(std::uint64_t token);
+  void take_signals(Instant now);
+  void reload();
   void reap(Instant now);
   void stop_children();
   Child* child_of(const char* name, pid_t process);
@@ -100,6 +103,7 @@ class Supervisor {
   std::vector<RegisteredPlane> planes_;
   std::uint64_t next_token_ = 16;
   bool stop_ = false;
+  bool has_terminal_ = false;
 };
 
 }  // namespace adieu::host

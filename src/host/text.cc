@@ -53,6 +53,17 @@ std::string text(Duration duration) {
   return "0s";
 }
 
+std::string printable(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~')
+      safe += c;
+    else
+      safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  return safe;
+}
+
 std::string readable(Duration duration) {
   const double s = duration.seconds();
   if (s < 0) return "-" + readable(Duration{-duration.ns});

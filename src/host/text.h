@@ -35,6 +35,9 @@ std::string text(const Prefix& prefix);      // 10.0.0.1/24
 std::string text(const NamedId& id);         // engine/12.3
 std::string text(Duration duration);         // what parse_duration() reads back exactly: 1500ms, 25s, 2min
 std::string hex16(std::uint64_t value);      // an incarnation: 16 hexadecimal digits
+// What others chose to call themselves (programs, planes), for a terminal: whatever is not a printable ASCII character
+// becomes \\xNN, so that no name can move the cursor, turn the text around or spoil a column.
+std::string printable(std::string_view text);
 // Rounded for a reader: "340 ms", "12.3 s", "4 min 10 s", "2 h 5 min", "30 d 2 h".
 std::string readable(Duration duration);
 

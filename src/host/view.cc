@@ -1,10 +1,16 @@
 // The walk over all tables.
 #include "host/view.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "host/clock.h"
 #include "host/sentences.h"
 
 namespace adieu::host {
+
+using control::Truth;
 
 std::string ConnectionView::ending() const { return host::ending(seen.verdict, record, kind, now); }
 
@@ -16,35 +22,115 @@ std::vector<std::string> ConnectionView::evidence() const {
 
 std::vector<std::string> ConnectionView::advice() const { return host::advice(seen.verdict, record, kind); }
 
-Walk for_each_connection(const Census& census, const std::function<void(const ConnectionView&)>& visit) {
+Result<control::Filter> parse_filter(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  auto filter = control::Filter::parse(text);
+  if (filter) return std::move(*filter);
+  const control::FilterError& error = filter.error();
+  // Whatever is no printable ASCII takes one column here, so that the caret stays where it belongs.
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  const std::size_t at = std::min<std::size_t>(error.at, text.size());
+  constexpr std::size_t kBefore = 60, kShown = 90;  // of a long text, what is around the place
+  const std::size_t from = at > kBefore ? at - kBefore : 0;
+  return failed(fmt::format("filter: {}\n  {}\n  {}{}", message(error.trouble), text.substr(from, kShown),
+                            std::string(at - from, ' '),
+                            std::string(std::clamp<std::size_t>(error.length, 1, kShown - (at - from)), '^')));
+}
+
+CensusView::CensusView(const Census& census) : census_(census) {
+  for (const PlaneSeen& plane : census.planes) planes_.push_back({facts_of(plane), plane.control.status()});
+}
+
+void CensusView::start(ConnectionView& view, std::uint32_t plane) const {
+  const PlaneSeen& seen = census_.planes[plane];
+  view.id.plane = seen.name;
+  view.plane = plane;
+  view.incarnation = seen.incarnation;
+  view.kind = seen.kind;
+  view.process = seen.process;
+  const bool is_holder = seen.kind == plane::PlaneKind::Engine;
+  view.holder_process = is_holder ? seen.process : 0;
+  view.comm = is_holder ? std::string(planes_[plane].facts.comm.data()) : std::string{};
+  view.judged_at = planes_[plane].status ? planes_[plane].status->swept_at : Instant::unknown();
+  view.control = census_.control;
+}
+
+void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now) const {
+  const PlaneSeen& seen = census_.planes[view.plane];
+  const Plane& plane = planes_[view.plane];
+  view.now = now;
+  if (seen.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
+  view.id.slot = slot;
+  view.id.generation = view.record.generation;
+  view.seen =
+      control::look_on(view.record, plane.facts, seen.table.heartbeat(), census_.policy.policy, plane.status, view.now);
+  const auto& names = census_.policy.rules;
+  view.rule = view.seen.rule_number < names.size() ? names[view.seen.rule_number] : std::string("built-in");
+  if (census_.control != ControlState::Running && !view.seen.not_judged_since)
+    view.seen.not_judged_since = view.judged_at;
+}
+
+Truth CensusView::match(const control::Filter& filter, const ConnectionView& view) const {
+  const control::SubjectOf known(planes_[view.plane].facts, view.record, view.now);
+  control::Subject subject = known;
+  subject.standing = view.seen.verdict.standing;
+  return filter.match(subject);
+}
+
+Walk CensusView::each(const control::Filter& filter, bool ended_too, const Visit& visit) const {
   Walk walk;
   ConnectionView view;
-  view.control = census.control;
-  for (const PlaneSeen& plane : census.planes) {
-    view.incarnation = plane.incarnation;
-    view.kind = plane.kind;
-    view.process = plane.process;
-    const auto status = plane.control.status();
-    const control::PlaneFacts facts = facts_of(plane);
-    view.judged_at = status ? status->swept_at : Instant::unknown();
-    const std::uint32_t slots = plane.table.slots_used();
+  ended_too = ended_too || filter.needs_standing();
+  for (std::uint32_t plane = 0; plane < census_.planes.size(); ++plane) {
+    start(view, plane);
+    const plane::TableReader& table = census_.planes[plane].table;
+    const std::uint32_t slots = table.slots_used();
     for (std::uint32_t slot = 0; slot < slots; ++slot) {
-      switch (plane.table.read(slot, view.record)) {
+      switch (table.read(slot, view.record)) {
         case plane::SlotReading::NeverUsed: continue;
         case plane::SlotReading::Torn: ++walk.unreadable; continue;
         case plane::SlotReading::Whole: break;
       }
-      view.now = now();
-      if (plane.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
-      view.id = {plane.name, slot, view.record.generation};
-      view.seen = control::look_on(view.record, facts, plane.table.heartbeat(), census.policy.policy, status, view.now);
-      if (census.control != ControlState::Running && !view.seen.not_judged_since)
-        view.seen.not_judged_since = view.judged_at;
+      const bool has_ended = view.record.has_ended() || census_.planes[plane].failed;
+      if ((has_ended && !ended_too) || !control::contains(filter.states(), view.record.state)) continue;
+      complete(view, slot, now());
+      switch (match(filter, view)) {
+        case Truth::No: continue;
+        case Truth::Unknown: ++walk.unsure; continue;
+        case Truth::Yes: break;
+      }
       ++walk.seen;
       visit(view);
     }
   }
   return walk;
+}
+
+Walk CensusView::each(const Visit& visit) const { return each(control::Filter{}, true, visit); }
+
+std::optional<ConnectionView> CensusView::at(std::uint32_t plane, std::uint32_t slot, std::uint32_t generation) const {
+  const plane::TableReader& table = census_.planes[plane].table;
+  ConnectionView view;
+  if (slot >= table.slots_used() || table.read(slot, view.record) != plane::SlotReading::Whole) return std::nullopt;
+  if (view.record.generation != generation) return std::nullopt;
+  start(view, plane);
+  complete(view, slot, now());
+  return view;
+}
+
+std::optional<ConnectionView> CensusView::find(const NamedId& id) const {
+  for (std::uint32_t plane = 0; plane < census_.planes.size(); ++plane) {
+    const std::string& name = census_.planes[plane].name;
+    if (name != id.plane && printable(name) != id.plane) continue;
+    if (auto view = at(plane, id.slot, id.generation)) return view;
+  }
+  return std::nullopt;
+}
+
+Walk for_each_connection(const Census& census, const CensusView::Visit& visit) {
+  return CensusView(census).each(visit);
 }
 
 }  // namespace adieu::host

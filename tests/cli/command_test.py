@@ -8,11 +8,14 @@ usage: command_test.py ADIEU
 import ctypes
 import json
 import os
+import pty
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -23,7 +26,12 @@ CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 MEMBERS = {"id", "incarnation", "plane", "kind", "pid", "local", "remote", "state", "reason", "holder", "standing",
            "wanted", "state_age_s", "heard_ago_s", "heard", "progress_in_ago_s", "progress_out_ago_s",
            "oldest_unacked_ago_s", "attempts", "probes", "unread", "unsent", "send_shut", "receive_shut",
-           "peer_window_closed", "end_of_stream_read", "ended_by", "ends", "judged_ago_s", "control"}
+           "peer_window_closed", "end_of_stream_read", "ended_by", "ends", "ends_short", "ends_in_s", "rule", "comm",
+           "judged_ago_s", "control"}
+
+# The members of one line of `adieu log --json`, whatever its kind.
+ENTRY = {"number", "time", "wall_us", "at_ns", "kind", "verdict", "id", "plane", "incarnation", "local", "remote",
+         "state", "before", "standing", "wanted", "ends", "cause", "what", "form", "detail"}
 
 
 def adieu(*arguments, **more):
@@ -45,13 +53,43 @@ def enter_own_network():
 class Words(unittest.TestCase):
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(adieu("--version").stdout, r"^adieu \d+\.\d+\.\d+\n$")
-        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"]):
+        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"], ["log", "--help"]):
             done = adieu(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("--help", done.stdout)
 
     def test_what_up_starts_is_not_offered_to_people(self):
         self.assertNotIn("process", adieu("--help").stdout)
+
+    def policy(self, text):
+        file = tempfile.NamedTemporaryFile("w", suffix=".toml")
+        self.addCleanup(file.close)
+        file.write(text)
+        file.flush()
+        return file.name
+
+    def test_a_policy_without_mistakes_is_said_to_have_none(self):
+        done = adieu("policy", "check", self.policy('profile = "linux"\n'))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r": no mistakes, 4 rules\n\Z")
+
+    def test_every_mistake_of_a_policy_has_a_line_and_up_does_not_start_by_it(self):
+        file = self.policy("[default]\nprobes = 1\ninterval = 3\nproof_spann = 1\n")
+        done = adieu("policy", "check", file)
+        self.assertEqual((done.returncode, done.stderr), (2, ""))
+        self.assertEqual([line.removeprefix(file).split(" ")[0] for line in done.stdout.splitlines()],
+                         [":2:10:", ":3:12:", ":4:1:"])
+        up = adieu("up", "--policy", file)
+        self.assertEqual((up.returncode, up.stdout), (2, ""))
+        self.assertEqual(up.stderr, "adieu: the policy has mistakes\n" + done.stdout)
+
+    def test_show_derives_what_follows_from_each_rule(self):
+        file = self.policy('[[rule]]\nname = "web"\nmatch = "dport = :443"\nloss = 0.1\n[default]\nprobes = 40\n')
+        done = adieu("policy", "show", file)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        web, default = done.stdout.splitlines()[2:4]
+        self.assertRegex(web, r"^web +dport = :443 .* 13  +7\.7 s  +1 min 40 s ")
+        self.assertRegex(default, r"^default +everything .* 40 \(set\)  +2\.5 s  +1 min 40 s ")
 
     def refused(self, *arguments, says, **more):
         done = adieu(*arguments, **more)
@@ -62,6 +100,7 @@ class Words(unittest.TestCase):
 
     def test_malformed_flags_are_refused_with_one_line(self):
         for flags, says in (
+                (["--policy", "/etc/hostname", "--interval", "3s"], "--policy"), (["--policy", "/none"], "/none"),
                 (["--interval", "soon"], "25s"), (["--interval", "-1s"], "25s"), (["--interval", "10ms"], "interval"),
                 (["--loss", "2"], "--loss"), (["--probes", "1"], "probes"),
                 (["--probes", "5", "--loss", "0.1"], "--loss"),
@@ -82,8 +121,22 @@ class Words(unittest.TestCase):
                 self.refused("story", *flags, says=says)
         self.refused("fly", says="--help")
         self.refused("why", says="--help")
+        self.refused("log", "engine", says="PLANE/SLOT.GENERATION")
+        self.refused("log", "10.0.0.1:80", "there", says="10.77.0.2:80")
+        self.refused("log", "--kind", "moon", says="verdict")
+        self.refused("log", "--since", "soon", says="25s")
+        self.refused("log", "--limit", "0", says="--limit")
         self.refused("why", "engine", says="PLANE/SLOT.GENERATION")
         self.refused("why", "10.0.0.1:80", "there", says="10.77.0.2:80")
+
+    def test_a_filter_that_says_nothing_is_shown_with_the_place(self):
+        for command in (["ls"], ["watch", "--once"]):
+            done = adieu(*command, "state", "close-wait", "and", "dprot", "=", ":443")
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            says, text, caret = done.stderr.splitlines()
+            self.assertTrue(says.startswith("adieu: filter: "), says)
+            self.assertEqual(text[caret.index("^"):caret.rindex("^") + 1], "dprot")
+        self.assertEqual(adieu("watch", stdin=subprocess.DEVNULL).returncode, 2)
 
     def test_a_run_directory_that_cannot_be_used_is_said(self):
         self.refused("up", "--run-dir", "/proc/none/run", says="--run-dir")
@@ -91,6 +144,7 @@ class Words(unittest.TestCase):
         with tempfile.TemporaryDirectory() as run_dir:
             os.chmod(run_dir, 0o777)
             self.refused("up", "--run-dir", run_dir, says="others")
+        self.refused("log", "--run-dir", "/nonexistent", says="no ledger")
         for command in (["ls"], ["why", "engine/1.1"]):
             self.refused(*command, "--run-dir", "/nonexistent", says="no `adieu up` runs")
 
@@ -128,13 +182,76 @@ class Running(unittest.TestCase):
         self.assertEqual(self.up.returncode, 0)
 
     def ls(self):
-        done = adieu("ls", "--json", "--run-dir", self.directory.name)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        done = adieu("ls", "--all", "--json", "--run-dir", self.directory.name)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(done.returncode, 1 if rows else 0, done.stderr)
+        return sorted(rows, key=lambda row: row["id"])
+
+    def look_at(self, engine, run_dir):
+        """One connection, by filter, by why, by watch."""
+        def ls(*words):
+            done = adieu("ls", "--run-dir", run_dir, *words)
+            return done.returncode, done.stdout
+        status, text = ls()
+        self.assertEqual(status, 1)
+        self.assertEqual(text.split()[:9], ["State", "Recv-Q", "Send-Q", "Local:Port", "Peer:Port", "Process", "Standing",
+                                            "Age", "Ends"])
+        self.assertEqual(ls("sport", "=", ":7", "and", "plane", "engine")[1].count("\n"), 2)
+        self.assertEqual(ls("pid", str(engine["pid"]))[0], 1)
+        self.assertEqual(ls("comm", "adieu-engine", "--sort", "age")[0], 1)
+        self.assertEqual(ls("state", "time-wait"), (0, "no connections\n"))
+        unsure = ls("pid", "4711")
+        self.assertEqual((unsure[0], "1 more may match" in unsure[1]), (0, True), unsure)
+        why = adieu("why", engine["id"], "--run-dir", run_dir)
+        self.assertEqual(why.returncode, 1)
+        lines = why.stdout.splitlines()
+        self.assertLessEqual(len(lines), 24)
+        self.assertLessEqual(max(map(len, lines)), 100)
+        for label in ("waits for", "ends", "rule", "evidence"):
+            self.assertTrue(any(line.startswith(label + " ") for line in lines), label)
+        self.assertTrue(any(line.lstrip().startswith("now ") for line in lines), why.stdout)
+        self.assertNotIn("\x1b", why.stdout)
+        once = adieu("watch", "--once", "--run-dir", run_dir, "plane", "engine")
+        self.assertEqual(once.returncode, 1)
+        self.assertIn(engine["id"], once.stdout)
+        self.assertLessEqual(len(once.stdout.splitlines()), 24)
+        self.live(run_dir)
+
+    def live(self, run_dir):
+        """watch in a terminal: opens one, goes back, quits, and leaves the terminal as it was."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(ADIEU, ["adieu", "watch", "--run-dir", run_dir, "--interval", "100ms"])
+        self.addCleanup(os.close, terminal)
+        before = termios.tcgetattr(terminal)
+        seen = b""
+
+        def until(text):
+            nonlocal seen
+            deadline = time.monotonic() + 5
+            while text not in seen:
+                self.assertLess(time.monotonic(), deadline, (text, seen[-2000:]))
+                if select.select([terminal], [], [], 0.1)[0]:
+                    seen += os.read(terminal, 65536)
+            seen = b""
+
+        until(b"Local:Port")
+        os.write(terminal, b"\r")
+        until(b"waits for")
+        os.write(terminal, b"q")
+        until(b"Local:Port")
+        os.write(terminal, b"/state time-wait\r")
+        until(b"adieu: 0 connections, by ends, state time-wait")
+        os.write(terminal, b"q")
+        until(b"\x1b[?1049l")
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertEqual(termios.tcgetattr(terminal), before)
 
     def test_one_connection_from_up_to_its_end(self):
         run_dir = self.directory.name
         self.assertEqual(self.said, f"adieu: up, run-dir {run_dir}, planes: engine (adieu0), kernel\n")
-        self.assertEqual(adieu("ls", "--run-dir", run_dir).returncode, 1)
+        self.assertEqual(adieu("ls", "--run-dir", run_dir).returncode, 0)
+        self.assertEqual(adieu("watch", "--once", "--run-dir", run_dir).returncode, 0)
         peer = socket.create_connection(("10.77.0.2", 7), timeout=5)
         peer.sendall(b"hello")
         self.assertEqual(peer.recv(100), b"hello")
@@ -156,8 +273,8 @@ class Running(unittest.TestCase):
         self.assertEqual(by_name["id"], by_ends["id"])
         self.assertTrue(by_name["evidence"])
         self.assertIn(engine["id"], adieu("ls", "--run-dir", run_dir).stdout)
-        self.assertIn("what ends it", adieu("why", engine["id"], "--run-dir", run_dir).stdout)
-        self.assertEqual(adieu("why", "engine/999.1", "--run-dir", run_dir).returncode, 1)
+        self.look_at(engine, run_dir)
+        self.assertEqual(adieu("why", "engine/999.1", "--run-dir", run_dir).returncode, 0)
 
         second = adieu("up", "--run-dir", run_dir)
         self.assertEqual(second.returncode, 2)
@@ -171,8 +288,45 @@ class Running(unittest.TestCase):
             time.sleep(0.05)
         ended = json.loads(adieu("why", engine["id"], "--json", "--run-dir", run_dir).stdout)
         self.assertEqual((ended["reason"], ended["standing"]), ("both closed", "ended"))
+        self.check_log(engine)
         self.end()
         self.assertEqual(self.errors.count("the capture ends here"), 1, self.errors)
+        self.up = self.start()
+
+    def log(self, *flags, status=1):
+        done = adieu("log", "--json", "--run-dir", self.directory.name, *flags)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), flags)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def check_log(self, engine):
+        rows = self.log()
+        for row in rows:
+            self.assertEqual(set(row), ENTRY)
+        numbers = [row["number"] for row in rows]
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertEqual(rows[0]["kind"], "start")
+        ended = self.log(engine["id"])
+        self.assertEqual([(row["kind"], row["what"]) for row in ended], [("end", "both closed")])
+        self.assertEqual(self.log(engine["local"], engine["remote"], "--kind", "verdict,end"), ended)
+        self.assertEqual(self.log("--limit", "1"), rows[-1:])
+        self.assertEqual(self.log("--since", "1h", "--kind", "end"), [row for row in rows if row["kind"] == "end"])
+        self.assertEqual(self.log("engine/999.1", status=0), [])
+        text = adieu("log", engine["id"], "--run-dir", self.directory.name).stdout
+        self.assertRegex(text, r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  end +engine/[^\n]+ both closed[^\n]*\n\Z")
+
+    def test_the_log_is_followed_and_outlives_who_wrote_it(self):
+        follower = subprocess.Popen([ADIEU, "log", "--follow", "--json", "--kind", "end", "--run-dir",
+                                     self.directory.name], text=True, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (follower.kill(), follower.communicate()))
+        peer = socket.create_connection(("10.77.0.2", 7), timeout=5)
+        local = "10.77.0.1:%d" % peer.getsockname()[1]
+        peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(peer.recv(100), b"")
+        peer.close()
+        told = json.loads(follower.stdout.readline())
+        self.assertEqual((told["what"], told["remote"]), ("both closed", local))
+        self.end()
+        self.assertIn(told, self.log("--kind", "end"))
         self.up = self.start()
 
 

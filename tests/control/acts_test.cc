@@ -219,7 +219,7 @@ TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
   world.plane_runs = false;
   ASSERT_FALSE(world.attendant->request(0, {77, slot, world.record(slot).generation},
                                         {plane::CommandKind::Probe, false, 0, 5}, world.now));
-  world.attendant->plane_failed(0, world.now);
+  EXPECT_TRUE(world.attendant->plane_failed(0, world.now));
   const auto answer = world.attendant->poll_answer();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->ticket, 5U);

@@ -282,9 +282,61 @@ TEST(Ladder, TwoPlanesUnderOneControlPlaneDoNotDisturbEachOther) {
   EXPECT_GT(plane::ControlView(block.span()).waiting(0), 0U);  // asked by its own block, and by no other
   EXPECT_EQ(far.view().waiting(0), 0U);
   // The other plane dies: what lived in it is told, and the first goes on.
-  near.attendant->plane_failed(index, near.now);
+  EXPECT_TRUE(near.attendant->plane_failed(index, near.now));
   ASSERT_EQ(near.ledger.ends.size(), 1U);
   EXPECT_EQ(near.ledger.ends[0].second.reason, EndReason::PlaneFailed);
   near.run_for(5_min);
   EXPECT_EQ(near.ledger.ends.size(), 1U);
+}
+
+TEST(Ladder, DoesNotCountAQuestionWhoseAnswerThisHostMayHaveSleptThrough) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  // It sleeps right after each question, and wakes too late for each answer: nothing of its clock is lost, every answer
+  // is.
+  while (world.peers[slot].commands.size() < 60) {
+    const std::size_t before = world.peers[slot].commands.size();
+    world.run_for(10_ms);
+    if (!world.peers.contains(slot)) break;
+    if (world.peers[slot].commands.size() == before) continue;
+    world.peers[slot].answer_at.reset();
+    world.attendant->slept(world.now);
+  }
+  EXPECT_TRUE(world.ledger.ends.empty());
+  EXPECT_FALSE(world.ledger.first(Standing::Gone).is_known());
+}
+
+TEST(Ladder, TakesOneQuestionMoreForEachSleep) {
+  for (const unsigned sleeps : {0U, 1U, 5U}) {
+    World world;
+    const auto slot = world.open(half_closed(world.now));
+    world.peers[slot].there = false;
+    for (unsigned i = 0; i < sleeps; ++i) {
+      while (world.peers[slot].commands.size() < 2 * i + 2) world.run_for(10_ms);
+      world.attendant->slept(world.now);
+    }
+    std::size_t questions = 0;
+    for (; world.peers.contains(slot); world.run_for(10_ms)) questions = world.peers[slot].commands.size();
+    EXPECT_GE(questions, Rule{}.probes_needed + sleeps);
+    EXPECT_LE(questions, Rule{}.probes_needed + sleeps + 1);
+  }
+}
+
+TEST(Ladder, KeepsTheLastWordsOfAPlaneThatDiesWhileTheDiskIsFull) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(1_s);
+  ASSERT_FALSE(world.attendant->request(0, {77, slot, world.record(slot).generation},
+                                        {plane::CommandKind::Abort, false, 0, 1}, world.now));
+  world.plane_obeys();
+  world.ledger.full = true;
+  EXPECT_FALSE(world.attendant->plane_failed(0, world.now));
+  world.run_for(5_s);
+  EXPECT_TRUE(world.ledger.receipts.empty());
+  EXPECT_TRUE(world.ledger.ends.empty());
+  world.ledger.full = false;
+  EXPECT_TRUE(world.attendant->plane_failed(0, world.now));
+  EXPECT_EQ(world.ledger.receipts.size(), 1U);
+  ASSERT_EQ(world.ledger.ends.size(), 1U);
+  EXPECT_EQ(world.ledger.ends[0].second.reason, EndReason::Commanded);
 }

@@ -1,13 +1,23 @@
-// The ledger: what is told is found again, once; a full disk and a locked database are survived.
+// The ledger: what is told is found again, once, and can be judged anew; a full disk, a locked database, SIGKILL and
+// files of another sort are survived; the bounds hold.
 #include "host/ledger.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <map>
 
+#include "host/ledger_json.h"
 #include "world.h"
 
 namespace adieu::host {
@@ -56,12 +66,37 @@ plane::Record ended_record() {
   return record;
 }
 
+control::Decision routine(std::uint32_t slot) {
+  control::Decision d = decision(slot);
+  d.is_routine = true;
+  return d;
+}
+
+// The first column of the first row, as a text; empty: there is none.
+std::string ask(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  sqlite3_open(path.c_str(), &db);
+  std::string said;
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) said = sqlite3_errmsg(db);
+  if (sqlite3_step(statement) == SQLITE_ROW)
+    if (const unsigned char* text = sqlite3_column_text(statement, 0)) said = reinterpret_cast<const char*>(text);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return said;
+}
+
 struct Book {
   Book() { ledger.name_plane(0, "engine", kIncarnation, plane::PlaneKind::Engine); }
   LedgerConnection read(std::uint32_t slot) const {
     return LedgerReader::open(path())->connection({"engine", slot, 1}, kIncarnation).value();
   }
   std::string path() const { return dir.path() + "/ledger.db"; }
+  std::vector<LedgerEntry> entries(std::vector<EntryKind> kinds = {}) const {
+    LedgerQuery query;
+    query.kinds = std::move(kinds);
+    return LedgerReader::open(path())->entries(query).value();
+  }
   TemporaryDirectory dir;
   SqliteLedger ledger{dir.path() + "/ledger.db"};
 };
@@ -99,9 +134,10 @@ TEST(Ledger, KeepsWhatIsToldTwiceOnce) {
   }
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open(book.path().c_str(), &db), SQLITE_OK);
-  for (const char* table : {"receipt", "ended"}) {
+  for (const char* table : {"receipt", "end"}) {
     sqlite3_stmt* count = nullptr;
-    sqlite3_prepare_v2(db, (std::string("SELECT count(*) FROM ") + table).c_str(), -1, &count, nullptr);
+    sqlite3_prepare_v2(db, (std::string("SELECT count(*) FROM entry WHERE kind='") + table + "'").c_str(), -1, &count,
+                       nullptr);
     ASSERT_EQ(sqlite3_step(count), SQLITE_ROW);
     EXPECT_EQ(sqlite3_column_int(count, 0), 1) << table;
     sqlite3_finalize(count);
@@ -181,9 +217,192 @@ TEST(Ledger, WhoseFolderIsMissingKeepsNothingUntilItIsThere) {
   EXPECT_TRUE(ledger.commit());
 }
 
+TEST(Ledger, KeepsEvidenceSoThatItCanBeJudgedAnew) {
+  Book book;
+  book.ledger.in_force(0xabc);
+  const Instant now{seconds(1'000'000).ns};
+  control::Decision d = decision(5);
+  d.rule = 3;
+  control::Evidence& e = d.evidence;
+  e.ended_by = 9;
+  e.state_entered = now - hours(2);
+  e.time_wait = seconds(60);
+  e.heard_at = now - minutes(5);
+  e.heard = 77;
+  e.progress_in = now - minutes(7);
+  e.counts_every_sign = true;
+  e.asks[0] = 20;
+  e.asks[1] = 21;
+  e.asked = 41;
+  e.first_ask = now - minutes(4);
+  e.last_ask = now - seconds(9);
+  e.attended = minutes(4);
+  e.unattended = seconds(3);
+  e.possible = 3;
+  e.can_abort = true;
+  e.abilities = plane::Ability::ProbeEcho | plane::Ability::GuardedAbort;
+  e.holder = plane::Holder::Orphan;
+  e.end_of_stream_read = plane::Known::Yes;
+  e.unread = 0;
+  e.send_shut = true;
+  e.host.doubted = 2;
+  e.host.heard_at = now - minutes(9);
+  e.host.lost = 0.125;
+  e.host.path_timer = seconds(350);
+  d.verdict = control::judge(e, control::Rule{}, now);
+  ASSERT_EQ(d.verdict.standing, control::Standing::Gone);
+  ASSERT_TRUE(book.ledger.verdict(d, now));
+  ASSERT_TRUE(book.ledger.commit());
+  const auto kept = book.entries({EntryKind::Verdict});
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(kept[0].at, now);
+  const auto read = recorded_evidence(kept[0]);
+  ASSERT_TRUE(read) << read.error().text;
+  EXPECT_EQ(read->rule, 3U);
+  EXPECT_EQ(read->policy, 0xabcU);
+  EXPECT_EQ(read->plane, plane::PlaneKind::Engine);
+  const control::Verdict again = control::judge(read->evidence, control::Rule{}, kept[0].at);
+  EXPECT_EQ(again.standing, d.verdict.standing);
+  EXPECT_EQ(again.acts_at, d.verdict.acts_at);
+  EXPECT_TRUE(std::ranges::equal(again.grounds.all(), d.verdict.grounds.all()));
+  // What judge() did not need is there all the same: written again, it is the same text.
+  d.evidence = read->evidence;
+  EXPECT_EQ(verdict_detail(d, plane::PlaneKind::Engine, 0xabc), kept[0].detail);
+}
+
+TEST(Ledger, LeavesOutWhatIsNotKnown) {
+  Book book;
+  plane::Record record = ended_record();
+  record.state_entered = Instant::unknown();
+  ASSERT_TRUE(book.ledger.ended(0, {kIncarnation, 5, 1}, record));
+  ASSERT_TRUE(book.ledger.verdict(decision(6), Instant{7}));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(ask(book.path(), "SELECT count(*) FROM entry WHERE at IS NULL"), "1");
+  EXPECT_EQ(book.entries()[0].at, Instant::unknown());
+  EXPECT_EQ(ask(book.path(), "SELECT count(*) FROM entry WHERE detail LIKE '%-9223372036854775808%'"), "0");
+  EXPECT_EQ(book.entries({EntryKind::Verdict})[0].at, Instant{7});
+}
+
+TEST(Ledger, LetsAllRoutineQuestionsRestOnOneEntry) {
+  Book book;
+  book.ledger.in_force(1);
+  const auto first = book.ledger.verdict(routine(1), Instant{1});
+  ASSERT_TRUE(first && book.ledger.commit());
+  for (std::uint32_t i = 2; i < 100; ++i) ASSERT_EQ(book.ledger.verdict(routine(i), Instant{i}), first);
+  ASSERT_TRUE(book.ledger.receipt(0, receipt(1, *first)));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(book.entries().size(), 2U);  // the start, and that one
+  book.ledger.in_force(1);
+  EXPECT_EQ(book.ledger.verdict(routine(1), Instant{2}), first);
+  book.ledger.in_force(2);
+  const auto second = book.ledger.verdict(routine(1), Instant{3});
+  ASSERT_TRUE(second && book.ledger.commit());
+  EXPECT_GT(*second, *first);
+  // The next control plane drains receipts for questions of this one.
+  SqliteLedger next(book.path());
+  next.name_plane(0, "engine", kIncarnation, plane::PlaneKind::Engine);
+  next.in_force(2);
+  ASSERT_TRUE(next.receipt(0, receipt(2, *second)));
+  ASSERT_TRUE(next.commit());
+  EXPECT_TRUE(book.entries({EntryKind::Receipt}).empty());
+  EXPECT_EQ(book.entries({EntryKind::Start}).size(), 2U);
+  EXPECT_EQ(book.entries({EntryKind::Policy}).size(), 1U);
+}
+
+TEST(Ledger, RestsNothingOnARoutineEntryThatWasNotKept) {
+  Book book;
+  ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}));
+  ASSERT_TRUE(book.ledger.commit());
+  const auto lost = book.ledger.verdict(routine(1), Instant{2});
+  ASSERT_TRUE(lost);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  rlimit full = limit;
+  full.rlim_cur = 4096;
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &full);
+  EXPECT_FALSE(book.ledger.commit());
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, before);
+  EXPECT_TRUE(book.entries({EntryKind::Routine}).empty());
+  const auto kept = book.ledger.verdict(routine(1), Instant{3});
+  ASSERT_TRUE(kept && book.ledger.commit());
+  ASSERT_EQ(book.entries({EntryKind::Routine}).size(), 1U);
+  EXPECT_EQ(book.entries({EntryKind::Routine})[0].number, *kept);
+}
+
+TEST(Ledger, TellsWhoAskedForWhat) {
+  Book book;
+  control::Decision d = decision(5);
+  d.verdict.cause = control::Cause::Person;
+  d.verdict.grounds.add(control::GroundKind::Asked, 1000);
+  const auto number = book.ledger.verdict(d, Instant{1});
+  ASSERT_TRUE(number && book.ledger.commit());
+  const auto kept = book.entries();
+  ASSERT_EQ(kept.size(), 3U);
+  EXPECT_EQ(kept[0].kind, EntryKind::Request);
+  EXPECT_EQ(kept[0].verdict, *number);
+  EXPECT_EQ(summary(kept[0]), fmt::format("user 1000 asked for probe (verdict {})", *number));
+  EXPECT_EQ(kept[1].kind, EntryKind::Verdict);
+  EXPECT_EQ(kept[1].number, *number);
+  EXPECT_EQ(kept[2].kind, EntryKind::Command);
+  EXPECT_EQ(kept[2].verdict, *number);
+}
+
+TEST(Ledger, IsReadOnFromANumber) {
+  Book book;
+  for (std::uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(book.ledger.verdict(decision(i, false), Instant{i}));
+  ASSERT_TRUE(book.ledger.commit());
+  const auto reader = LedgerReader::open(book.path());
+  std::uint64_t read = 0;
+  std::vector<std::uint32_t> slots;
+  for (auto some = reader->after(read, 3); !some->empty(); some = reader->after(read, 3)) {
+    for (const LedgerEntry& entry : *some) slots.push_back(entry.id->slot);
+    read = some->back().number;
+  }
+  EXPECT_EQ(slots, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_EQ(reader->newest(), read);
+  LedgerQuery last;
+  last.newest = true;
+  last.limit = 2;
+  EXPECT_EQ(reader->entries(last)->front().id->slot, 8U);
+  last.id = NamedId{"engine", 4, 1};
+  EXPECT_EQ(reader->entries(last)->size(), 1U);
+  last.id->plane = "kernel";
+  EXPECT_TRUE(reader->entries(last)->empty());
+}
+
+TEST(Ledger, OfAnotherVersionIsMovedAsideWhole) {
+  Book book;
+  ask(book.path(), "CREATE TABLE verdict(number INTEGER PRIMARY KEY, evidence TEXT)");
+  ask(book.path(), "INSERT INTO verdict VALUES(1, 'old')");
+  EXPECT_FALSE(LedgerReader::open(book.path()));
+  ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(ask(book.path() + ".v1", "SELECT evidence FROM verdict"), "old");
+  EXPECT_EQ(book.entries({EntryKind::Verdict}).size(), 1U);
+  // And another one beside it, not over it.
+  SqliteLedger again(book.path() + ".x");
+  ask(book.path() + ".x", "CREATE TABLE verdict(evidence TEXT)");
+  std::ofstream(book.path() + ".x.v1") << "mine";
+  ASSERT_TRUE(again.verdict(decision(1), Instant{1}) && again.commit());
+  EXPECT_EQ(ask(book.path() + ".x.v1.2", "SELECT count(*) FROM verdict"), "0");
+}
+
+TEST(Ledger, ThatIsNoDatabaseIsMovedAside) {
+  Book book;
+  std::ofstream(book.path()) << std::string(8192, '?');
+  ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(book.entries({EntryKind::Verdict}).size(), 1U);
+  struct stat status{};
+  ASSERT_EQ(::stat((book.path() + ".damaged").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 8192);
+}
+
 TEST(Ledger, ForgetsTheOldestBeyondItsBound) {
   const TemporaryDirectory dir;
-  SqliteLedger ledger(dir.path() + "/ledger.db", 100);
+  SqliteLedger ledger(dir.path() + "/ledger.db", {.rows = 100});
   ledger.name_plane(0, "engine", kIncarnation, plane::PlaneKind::Engine);
   for (std::uint32_t i = 1; i <= 1200; ++i) ASSERT_TRUE(ledger.verdict(decision(i, false), Instant{1}));
   ASSERT_TRUE(ledger.commit());
@@ -191,6 +410,118 @@ TEST(Ledger, ForgetsTheOldestBeyondItsBound) {
   EXPECT_EQ(reader->connection({"engine", 1200, 1}, kIncarnation)->verdicts.size(), 1U);
   EXPECT_EQ(reader->connection({"engine", 1101, 1}, kIncarnation)->verdicts.size(), 1U);
   EXPECT_EQ(reader->connection({"engine", 1100, 1}, kIncarnation)->verdicts.size(), 0U);
+  EXPECT_EQ(reader->oldest(), 1101U);
+}
+
+TEST(Ledger, ForgetsWhatIsTooOld) {
+  Book book;
+  for (std::uint32_t i = 1; i <= 10; ++i) ASSERT_TRUE(book.ledger.verdict(decision(i, false), Instant{1}));
+  ASSERT_TRUE(book.ledger.commit());
+  // Five of them thirty days and a minute ago, the sixth a minute less than thirty days.
+  ask(book.path(), "UPDATE entry SET wall = wall - (30*86400+60)*1000000 WHERE number <= 5");
+  ask(book.path(), "UPDATE entry SET wall = wall - (30*86400-60)*1000000 WHERE number = 6");
+  SqliteLedger next(book.path());
+  ASSERT_TRUE(next.verdict(decision(11, false), Instant{1}) && next.commit());
+  EXPECT_EQ(LedgerReader::open(book.path())->oldest(), 6U);
+}
+
+TEST(Ledger, FileStopsGrowingAtItsBound) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/ledger.db";
+  SqliteLedger ledger(path, {.rows = 2000});
+  std::uint32_t told = 0;
+  const auto pages_after = [&](std::uint32_t more) {
+    for (const std::uint32_t until = told + more; told < until; ++told) {
+      EXPECT_TRUE(ledger.verdict(decision(told, false), Instant{1}));
+      if (told % 500 == 0) {
+        EXPECT_TRUE(ledger.commit());
+      }
+    }
+    EXPECT_TRUE(ledger.commit());
+    return std::stol(ask(path, "PRAGMA page_count"));
+  };
+  const long full = pages_after(6000);
+  EXPECT_LT(pages_after(12000), full + full / 10);
+}
+
+TEST(Ledger, SurvivesItsWritersSigkill) {
+  Book book;
+  const std::string said = book.dir.path() + "/said";
+  for (int life = 0; life < 15; ++life) {
+    auto writer = Process::fork([&] {
+      SqliteLedger ledger(book.path());
+      ledger.name_plane(0, "engine", kIncarnation, plane::PlaneKind::Engine);
+      const int file = ::open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      for (std::uint32_t i = 0;; ++i) {
+        const auto number = ledger.verdict(decision(i), Instant{1});
+        const bool kept = number && ledger.receipt(0, receipt(i, *number)) && ledger.commit();
+        if (!kept || ::pwrite(file, &*number, sizeof *number, 0) != sizeof *number) return 1;
+      }
+    });
+    std::uint64_t committed = 0;
+    const auto read_number = [&] {
+      std::ifstream in(said, std::ios::binary);
+      in.read(reinterpret_cast<char*>(&committed), sizeof committed);
+      return in.gcount() == sizeof committed;
+    };
+    const std::uint64_t before = LedgerReader::open(book.path()) ? LedgerReader::open(book.path())->newest() : 0;
+    ASSERT_TRUE(eventually([&] { return read_number() && committed > before + 20; }));
+    writer.signal(SIGKILL);
+    ASSERT_EQ(writer.wait(), 128 + SIGKILL);
+    ASSERT_TRUE(read_number());
+    EXPECT_EQ(ask(book.path(), "PRAGMA integrity_check"), "ok");
+    LedgerQuery query;
+    query.after = before;
+    query.limit = 1'000'000;
+    const auto entries = LedgerReader::open(book.path())->entries(query).value();
+    std::map<EntryKind, std::size_t> counts;
+    for (const LedgerEntry& entry : entries) {
+      ++counts[entry.kind];
+      if (entry.kind == EntryKind::Verdict) {
+        ASSERT_TRUE(recorded_evidence(entry));
+      }
+    }
+    // A transaction is there with all it holds, or not at all; none that was committed is missing.
+    EXPECT_EQ(counts[EntryKind::Verdict], counts[EntryKind::Command]);
+    EXPECT_EQ(counts[EntryKind::Verdict], counts[EntryKind::Receipt]);
+    EXPECT_GE(entries.back().number, committed);
+  }
+}
+
+TEST(Ledger, GoesOnWhenADiskOfOneMegabyteIsFullAndWhenItIsNoMore) {
+  auto story = Process::fork([] {
+    const TemporaryDirectory dir;
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+    if (::mount("none", dir.path().c_str(), "tmpfs", 0, "size=1m") != 0) return 77;
+    SqliteLedger ledger(dir.path() + "/ledger.db");
+    std::uint32_t slot = 0;
+    const auto commits = [&] {
+      for (int i = 0; i < 20; ++i) (void)ledger.verdict(decision(++slot), Instant{1}).has_value();
+      return ledger.commit();
+    };
+    {
+      // Somebody else's file takes half of it.
+      std::ofstream other(dir.path() + "/other");
+      other << std::string(500'000, 'x');
+    }
+    int rounds = 0;
+    while (commits())
+      if (++rounds > 1000) return 1;  // it never fills
+    if (rounds == 0) return 2;
+    for (int i = 0; i < 5; ++i)
+      if (commits()) return 3;
+    ::unlink((dir.path() + "/other").c_str());
+    if (!commits()) return 4;
+    if (ask(dir.path() + "/ledger.db", "PRAGMA integrity_check") != "ok") return 5;
+    const auto kept = LedgerReader::open(dir.path() + "/ledger.db");
+    const bool there = kept->connection({"", slot, 1}, 0).has_value();
+    const std::string verdicts = ask(dir.path() + "/ledger.db", "SELECT count(*) FROM entry WHERE kind='verdict'");
+    ::umount(dir.path().c_str());
+    return there && verdicts == std::to_string(20 * (rounds + 1)) ? 0 : 6;
+  });
+  const int status = story.wait();
+  if (status == 77) GTEST_SKIP() << "SKIPPED: this machine permits no file system of our own";
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -81,8 +81,9 @@ Process start_up(const RunDir& run_dir, bool engine, bool kernel) {
 pid_t living(const RunDir& run_dir, const char* who) { return Lock::holder(run_dir.lock(who)).value_or(0); }
 
 Census census(const RunDir& run_dir) {
-  auto taken = take_census(run_dir);
-  return taken ? std::move(*taken) : Census{};
+  Census seen;
+  if (auto taken = take_census(run_dir)) seen = std::move(*taken);
+  return seen;
 }
 
 }  // namespace adieu::host

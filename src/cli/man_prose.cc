@@ -1,0 +1,142 @@
+// What the man pages say beyond the options. What does not live here: roff (man.cc), options (flags.cc).
+#include "cli/description.h"
+
+namespace adieu::cli {
+namespace {
+
+struct Prose {
+  std::string_view command;
+  std::string_view text;
+};
+
+constexpr Prose kProse[] = {
+    {"adieu", R"(A TCP whose connections end for a reason, never because a clock ran out. A data plane moves octets
+and keeps the state machine of RFC 9293; a control plane, a process of its own, gathers evidence about each connection,
+reaches a verdict, and acts by a rule. There are two data planes: a user-space TCP engine, and the TCP of the Linux
+kernel, which is only watched.
+
+`adieu up` starts it all. The other commands look at what runs, and do nothing to it unless they say so.
+# ENVIRONMENT
+ADIEU_RUN_DIR names the run directory where `--run-dir` is not given. NO_COLOR, if set, keeps colours off a terminal.
+# EXIT STATUS
+0, or 2 on trouble, with one line on standard error. `ls`, `why` and `watch --once` exit with 0 when they found nothing
+and with 1 when they found something.
+)"},
+    {"up", R"(Runs the engine, watches the kernel's TCP, and judges the connections of both, in the foreground. SIGTERM
+ends it. Any of its processes may be killed: the others go on, and what died is started again. Kill `adieu up` itself,
+and the next one adopts what still runs.
+# EXIT STATUS
+0 when it was told to end, 2 on trouble.
+)"},
+    {"ls", R"(Lists the connections of every plane, one a line: those that will never end by themselves first, and among
+those the one longest in its state. Control need not run; what is shown is read from the planes' own tables.
+
+Columns are those of ss(8), then: Standing, what is known of the peer (alive, silent, suspect, gone, unknown, ended); Age,
+the time in that state; Ends, what will end it ("never", "in 41 s", "unknown: ..."); ID, its name for `adieu why`.
+A dash is a fact that its plane cannot know.
+# FILTER
+The words after the options are one filter, in the grammar of ss(8) and with words of adieu's own. Only what surely
+matches is listed; how much may match besides is said below the list.
+
+    state X, exclude X       several in a row are a set of states
+    src HOST, dst HOST       ADDR[/BITS][:PORT], [v6]:PORT, *
+    sport OP PORT, dport OP PORT
+    standing alive|silent|suspect|gone|unknown|ended
+    age OP DURATION          in its state
+    idle OP DURATION         since the peer was last heard
+    held yes|no|unknown      holder held|accept-queue|orphan|unknown
+    eof read|unread|unknown  unread, unsent, attempts OP NUMBER
+    plane engine|kernel|NAME comm NAME    pid NUMBER    family inet|inet6
+    not > and > or; ( ); two terms side by side are joined by and
+
+Quote parentheses and < and > for the shell. Connections that have ended are listed with `--all`, and where the filter
+asks for a standing.
+# JSON
+With `--json`, one object a line. Ages and spans are in seconds; null is a fact that nobody knows. The members stay;
+others may be added.
+
+    id                    PLANE/SLOT.GENERATION
+    incarnation           of the plane; with the id it names a connection for ever
+    plane, kind, pid      its plane: name, engine or kernel, process
+    comm                  the program that holds it, where that is known
+    local, remote         ADDRESS:PORT
+    state                 as RFC 9293 spells it
+    reason, ended_by      why it ended; the verdict that commanded it
+    holder, wanted        who on this host refers to it, and whether anyone wants it
+    standing              what is known of the peer
+    state_age_s, heard_ago_s, heard
+    progress_in_ago_s, progress_out_ago_s, oldest_unacked_ago_s
+    attempts, probes      what was asked and not answered
+    unread, unsent        octets
+    send_shut, receive_shut, peer_window_closed, end_of_stream_read
+    ends                  what will end it
+    ends_short            the same as in the column
+    ends_in_s             when, where time alone ends it
+    rule                  the name of the rule that holds
+    judged_ago_s, control the last whole sweep; running, stopped or absent
+# EXIT STATUS
+0 nothing found, 1 found, 2 trouble.
+# EXAMPLES
+    adieu ls state close-wait and age '>' 1h
+    adieu ls standing gone or standing suspect
+    adieu ls --json --sort recv 'unread > 0' | jq -r .id
+)"},
+    {"why", R"(One screen about one connection: what it waits for, and since when; what will end it, and when; what the
+rule does about it; the evidence, each item with its strength (proof, counts, hint, lacking), age and source; what you
+can do; what the ledger keeps; and a ladder, our end left and the peer right, from the past over now to what is pending.
+
+In the ladder a whole line is a segment that was sent or heard, a broken one that ends in ? was not answered, and a
+broken one with an arrow is planned. A state of the peer with ? follows from ours, if the peer is still there.
+# JSON
+With `--json`, one object: the members of `adieu ls --json`, and waits_for, rule_does, evidence (sentences), grounds
+(sentence, source, strength, age), advice, verdicts (of the ledger), end.
+# EXIT STATUS
+0 no such connection, in a table or in the ledger; 1 found; 2 trouble.
+)"},
+    {"watch",
+     R"(A table as of `adieu ls`, looked at anew all the time. Where there are more connections than lines, those
+of one plane, state and standing are folded into one line with their count and the oldest one's age.
+# KEYS
+    up, down, k, j, page up, page down   move
+    enter        open a group, or one connection as `adieu why` shows it; enter again goes back
+    s            sort by the next order
+    /            another filter; empty shows all
+    ?            these keys
+    q, escape    back, or quit
+# EXIT STATUS
+With `--once`: 0 nothing found, 1 found, 2 trouble. Else 0, or 2 on trouble.
+)"},
+    {"log", R"(Prints what the ledger in the run directory has kept: verdicts with their evidence, the commands that
+followed, what became of them, ends, and facts about more than one connection. Only the file is read: nothing needs to
+run.
+# EXAMPLES
+    adieu log --since 1h --kind end
+    adieu log --follow --json engine/12.3
+)"},
+    {"story", R"(Tells the half-close story, chapter by chapter, in network namespaces of its own: what happens is drawn
+as it was seen on the wire, and each claim is checked on the wire, in ss(8) and in the tables. It changes nothing outside.
+# EXIT STATUS
+0 when every claim held, 1 when one did not, 2 on trouble.
+)"},
+    {"completion", R"(Prints a script that completes commands, options and their values. It knows every option that this
+adieu knows.
+# EXAMPLES
+    source <(adieu completion bash)
+    adieu completion zsh > "${fpath[1]}/_adieu"
+    adieu completion fish > ~/.config/fish/completions/adieu.fish
+)"},
+    {"man", R"(Prints the manual page of a command, or of adieu itself, in roff.
+# EXAMPLES
+    adieu man ls | man -l -
+)"},
+};
+
+}  // namespace
+
+std::string_view prose_of(std::string_view command) {
+  for (const Prose& prose : kProse)
+    if (prose.command == command) return prose.text;
+  return {};
+}
+
+}  // namespace adieu::cli

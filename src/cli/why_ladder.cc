@@ -1,0 +1,183 @@
+// Rows sorted by time, then drawn.
+#include "cli/why_ladder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "host/sentences.h"
+
+namespace adieu::cli {
+namespace {
+
+using control::Standing;
+
+constexpr std::size_t kLane = 44;   // columns between the two rails
+constexpr std::size_t kTime = 15;   // "23 h 59 min ago"
+constexpr std::size_t kState = 12;  // SYN-RECEIVED
+// Facts of one segment have instants this near to each other.
+constexpr Duration kSame = milliseconds(2);
+
+enum class Way : std::uint8_t { ToPeer, Unanswered, Planned, FromPeer, Mark };
+
+struct Row {
+  Instant at;
+  Way way = Way::Mark;
+  std::string label;
+  std::string left = {};
+  std::string right = {};
+};
+
+std::string repeated(std::string_view unit, std::size_t times) {
+  std::string text;
+  for (std::size_t i = 0; i < times; ++i) text += unit;
+  return text;
+}
+
+std::string lane(const Row& row) {
+  const std::string label = row.label.substr(0, kLane - 6);
+  const std::size_t rest = kLane - label.size() - 4;
+  switch (row.way) {
+    case Way::ToPeer: return "─ " + label + " " + repeated("─", rest) + "▶";
+    // It went out, and nothing came of it.
+    case Way::Unanswered:
+    case Way::Planned: return "╌ " + label + " " + repeated("╌", rest) + (row.way == Way::Planned ? "▷" : "?");
+    case Way::FromPeer: return "◀" + repeated("─", rest) + " " + label + " ─";
+    case Way::Mark: break;
+  }
+  return fmt::format("{:^{}}", label, kLane);
+}
+
+std::string drawn(const Row& row, std::string_view time) {
+  std::string line = fmt::format("{:>{}} {:>{}} │{}│ {}", time, kTime, row.left, kState, lane(row), row.right);
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+// What the peer's state must be, if it is there and nothing is under way.
+std::string_view peer_of(State state) {
+  switch (state) {
+    case State::Established: return "ESTABLISHED";
+    case State::FinWait2: return "CLOSE-WAIT";
+    case State::CloseWait: return "FIN-WAIT-2";
+    case State::TimeWait: return "CLOSED";
+    case State::Closed:
+    case State::Listen:
+    case State::SynSent:
+    case State::SynReceived:
+    case State::FinWait1:
+    case State::Closing:
+    case State::LastAck: break;
+  }
+  return "";
+}
+
+// The segment that led to a state.
+Row entry_of(const plane::Record& r) {
+  switch (r.state) {
+    case State::Closed:
+    case State::Listen: return {r.state_entered, Way::Mark, ""};
+    case State::SynSent: return {r.state_entered, Way::ToPeer, "SYN"};
+    case State::SynReceived: return {r.state_entered, Way::FromPeer, "SYN"};
+    case State::Established: return {r.state_entered, Way::FromPeer, "handshake done"};
+    case State::FinWait1:
+    case State::LastAck: return {r.state_entered, Way::ToPeer, "FIN"};
+    case State::FinWait2: return {r.state_entered, Way::FromPeer, "ACK of our FIN"};
+    case State::CloseWait:
+    case State::Closing: return {r.state_entered, Way::FromPeer, "FIN"};
+    case State::TimeWait: return {r.state_entered, Way::FromPeer, "both FINs acknowledged"};
+  }
+  return {r.state_entered, Way::Mark, ""};
+}
+
+std::string asked(unsigned number, unsigned of) {
+  if (of == 1) return "asked once, no answer";
+  return number == 1 ? fmt::format("asked, 1 of {}, no answer", of) : fmt::format("asked, {} of {}, no answer", of, of);
+}
+
+std::vector<Row> past(const host::ConnectionView& view) {
+  const plane::Record& r = view.record;
+  std::vector<Row> rows;
+  const auto add = [&rows](Row row) {
+    if (!row.at.is_known()) return;
+    const auto same = [&](const Row& other) {
+      return other.way == row.way && other.at - row.at < kSame && row.at - other.at < kSame;
+    };
+    if (std::ranges::none_of(rows, same)) rows.push_back(std::move(row));
+  };
+  // The kernel does not tell when a socket came into its state, nor by which segment.
+  Row entered =
+      view.kind == plane::PlaneKind::Kernel ? Row{r.state_entered, Way::Mark, "first seen in this state"} : entry_of(r);
+  entered.left = name(r.state);
+  entered.right = peer_of(r.state);
+  const Standing standing = view.seen.verdict.standing;
+  if (!entered.right.empty() && standing != Standing::Alive) entered.right += " ?";
+  add(entered);
+  add({r.progress_in, Way::FromPeer, is_receiving_closed(r.state) ? "FIN" : "data"});
+  add({r.progress_out, Way::FromPeer, "ACK of what we sent"});
+  add({r.last_heard, Way::FromPeer, "last heard"});
+  if (r.has_ended()) return rows;
+  for (Row& row : rows)
+    if (row.at == r.last_heard && row.way == Way::FromPeer && row.label != "last heard") row.label += " (last heard)";
+  if (r.oldest_unacked.is_known() && r.attempts > 0) {
+    const bool is_fin = r.send_shut && (r.unsent == 0 || r.unsent == plane::kUnknownCount);
+    rows.push_back({r.oldest_unacked, Way::Unanswered,
+                    fmt::format("{}, sent {} times, no ACK", is_fin ? "FIN" : "data", r.attempts)});
+  }
+  const unsigned probes = std::accumulate(std::begin(r.probes), std::end(r.probes), 0U);
+  if (probes > 0) rows.push_back({r.probe_first, Way::Unanswered, asked(1, probes)});
+  if (probes > 1) rows.push_back({r.probe_last, Way::Unanswered, asked(probes, probes)});
+  std::erase_if(rows, [](const Row& row) { return !row.at.is_known(); });
+  return rows;
+}
+
+std::vector<Row> future(const host::ConnectionView& view) {
+  const control::Verdict& verdict = view.seen.verdict;
+  std::vector<Row> rows;
+  if (view.record.has_ended()) return rows;
+  if (const Instant next = host::next_question(view.seen, view.now); next.is_known())
+    rows.push_back({next, Way::Planned, "next question"});
+  if (verdict.gone_earliest.is_known() && verdict.standing != Standing::Gone)
+    rows.push_back({verdict.gone_earliest, Way::Mark, "gone, at the earliest"});
+  if (verdict.acts_at.is_known() && verdict.act != control::Act::Tell)
+    rows.push_back({later(verdict.acts_at, view.now), Way::Planned,
+                    fmt::format("rule: {}{}", name(verdict.act), view.seen.rule.act ? "" : " (dry run)")});
+  else if (verdict.ends_at.is_known())
+    rows.push_back({verdict.ends_at, Way::Mark, std::string(name(verdict.ends))});
+  if (rows.empty()) rows.push_back({Instant::never(), Way::Mark, "nothing is pending"});
+  return rows;
+}
+
+void sort(std::vector<Row>& rows) { std::ranges::stable_sort(rows, {}, &Row::at); }
+
+std::string time_of(const Row& row, Instant now) {
+  if (!row.at.is_known()) return "ever after";
+  if (row.at <= now) return host::readable(now - row.at) + " ago";
+  return "in " + host::readable(row.at - now);
+}
+
+}  // namespace
+
+std::vector<std::string> ladder_of(const host::ConnectionView& view, std::size_t most) {
+  std::vector<Row> before = past(view), after = future(view);
+  sort(before);
+  sort(after);
+  const std::size_t room = most - 2 - std::min<std::size_t>(after.size(), most - 3);
+  if (before.size() > room) before.erase(before.begin(), before.end() - static_cast<std::ptrdiff_t>(room));
+  // A state is said even where the segment that led to it is left out.
+  if (!before.empty() && std::ranges::all_of(before, [](const Row& row) { return row.left.empty(); })) {
+    before.front().left = name(view.record.state);
+    before.front().right = peer_of(view.record.state);
+  }
+  std::vector<std::string> lines;
+  std::string head = fmt::format("{:>{}} {:>{}} │{:^{}}│ {}", "", kTime, "here", kState, "", kLane, "the peer");
+  lines.push_back(std::move(head));
+  for (const Row& row : before) lines.push_back(drawn(row, time_of(row, view.now)));
+  lines.push_back(fmt::format("{:>{}} {} ┼{}┼", "now", kTime, repeated("─", kState), repeated("─", kLane)));
+  for (const Row& row : after)
+    if (lines.size() < most) lines.push_back(drawn(row, time_of(row, view.now)));
+  return lines;
+}
+
+}  // namespace adieu::cli
