@@ -379,6 +379,27 @@ TEST(Path, IsNamedByTheTimerThatFitsWhenAResetAnswersAQuestionAfterSilence) {
   EXPECT_GE(world.ledger.notes[0].silence, 5_min);
 }
 
+TEST(Path, ThatWasLearnedToForgetIsKeptFromThenOn) {
+  WorldSettings settings;
+  settings.rule.interval = minutes(5);
+  settings.rule.keep_path = KeepPath::Learned;
+  settings.policy = Policy(settings.rule);
+  settings.policy->path_timers = {{seconds(240), set_of(State::FinWait2)}};
+  World world(settings);
+  const auto lost = world.open(half_closed(world.now));
+  world.peers[lost].there = false;
+  while (world.peers[lost].commands.empty()) world.run_for(1_s);
+  world.close(lost, EndReason::PeerReset);
+  world.run_for(2_s);
+  const auto next = world.open(half_closed(world.now));
+  auto elsewhere = half_closed(world.now);
+  elsewhere.remote.address = Address::v4(10, 9, 9, 9);
+  const auto other = world.open(elsewhere);
+  world.run_for(4_min);
+  EXPECT_GE(world.peers[next].commands.size(), 2U);  // 240 s hold two questions
+  EXPECT_TRUE(world.peers[other].commands.empty());
+}
+
 TEST(Path, LeavesTheFirstQuestionToTheInsideOfANat) {
   auto record = half_closed(at(0_s));
   EXPECT_FALSE(gather(record, {}, at(1_s)).may_be_outside);
