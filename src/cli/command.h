@@ -74,6 +74,7 @@ struct LogCommand {
   bool json = false;
 };
 void run_log(const LogCommand& command);
+
 struct PolicyCheckCommand {
   std::string file;
 };
@@ -90,6 +91,24 @@ struct PolicyTryCommand {
   std::string file;
 };
 void run_policy_try(const PolicyTryCommand& command);
+
+struct ProbeCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or LOCAL and REMOTE
+  Duration wait = seconds(3);
+  bool json = false;
+};
+void run_probe(const ProbeCommand& command);
+
+struct EndCommand {
+  std::string run_dir;
+  std::vector<std::string> what;  // an ID, or the words of a filter
+  std::string how;                // "finish", "reset", "silent"; empty: what fits its state
+  bool dry_run = false;
+  bool yes = false;
+  bool json = false;
+};
+void run_end(const EndCommand& command);
 
 struct StoryCommand {
   std::vector<int> chapters;  // none: all

@@ -131,6 +131,17 @@ void add_policy_flags(CLI::App& command, std::string& file, control::Rule& rule)
     if (std::ranges::find(before, one) == before.end()) policy->excludes(one);
 }
 
+void add_http_flags(CLI::App& command, host::ControlOptions& options) {
+  const auto take_http = [&options](const std::string& given) {
+    auto endpoint = host::parse_endpoint(given);
+    if (!endpoint) throw CLI::ValidationError("--http", endpoint.error().text);
+    options.http = *endpoint;
+  };
+  command.add_option_function<std::string>("--http", take_http, "serve the API at this loopback address:port as well")
+      ->type_name("");
+  command.add_option("--http-token-file", options.http_token_file, "what each request there must bring (mode 0600)");
+}
+
 void add_run_dir_flag(CLI::App& command, std::string& run_dir) {
   command
       .add_option("--run-dir", run_dir,
@@ -182,6 +193,7 @@ void add_what_people_call(CLI::App& app) {
   add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
   add_sweep_flag(*up, up_command->options.control.sweep);
   add_ledger_flags(*up, up_command->options.control.ledger);
+  add_http_flags(*up, up_command->options.control);
   up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
 
   const auto [ls, ls_command] =
@@ -237,6 +249,35 @@ void add_policy(CLI::App& app) {
       *policy, "show", "the policy in force, and what follows from each rule", run_policy_show);
   add_run_dir_flag(*show, show_command->run_dir);
   show->add_option("file", show_command->file, "this file instead of the policy in force");
+  const auto [attempt, try_command] = add_command<PolicyTryCommand>(
+      *policy, "try", "what a policy's file would have decided over the ledger's past", run_policy_try);
+  add_run_dir_flag(*attempt, try_command->run_dir);
+  attempt->add_option("file", try_command->file, "the policy's file")->required();
+}
+
+void add_what_people_command(CLI::App& app) {
+  const auto [probe, probe_command] = add_command<ProbeCommand>(
+      app, "probe", "ask a connection's peer for a sign, once; status 1: it answered, 0: it did not", run_probe);
+  add_run_dir_flag(*probe, probe_command->run_dir);
+  probe->add_option("connection", probe_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
+      ->required()
+      ->expected(1, 2);
+  add_duration(*probe, "--wait", probe_command->wait, "for a sign, at most 10s");
+  probe->add_flag("--json", probe_command->json, "one JSON object");
+
+  const auto [end, end_command] = add_command<EndCommand>(
+      app, "end", "end connections: what is named or matched; status 1: they were ended, 0: none matched", run_end);
+  add_run_dir_flag(*end, end_command->run_dir);
+  end->add_option("connections", end_command->what, "an ID as `adieu ls` shows it, or a filter as `ss` takes it")
+      ->required();
+  end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
+  auto* const how = end->add_option_group("how");
+  how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");
+  how->add_flag_callback("--reset", [c = end_command] { c->how = "reset"; }, "send a RST (default elsewhere)");
+  how->add_flag_callback("--silent", [c = end_command] { c->how = "silent"; }, "end it here and tell nobody");
+  how->require_option(0, 1);
+  end->add_flag("--yes", end_command->yes, "do not ask before several are ended");
+  end->add_flag("--json", end_command->json, "one JSON object a line");
 }
 
 void add_story(CLI::App& app) {
@@ -366,6 +407,7 @@ void add_what_up_starts(CLI::App& app) {
   control->add_option("--policy-text", control_command->control.policy_text, "a policy without a file");
   add_sweep_flag(*control, control_command->control.sweep);
   add_ledger_flags(*control, control_command->control.ledger);
+  add_http_flags(*control, control_command->control);
 }
 
 }  // namespace
@@ -376,6 +418,7 @@ int run_command_line(int argc, char** argv) {
   add_what_people_call(app);
   add_log(app);
   add_policy(app);
+  add_what_people_command(app);
   add_story(app);
   add_what_tells(app);
   add_what_up_starts(app);

@@ -148,6 +148,8 @@ std::vector<std::string> notes(const host::Census& census, const host::Walk& wal
         fmt::format("control is {}: not judged since {}; the standings were worked out here, from the tables",
                     name(census.control), since.is_known() ? host::readable(now - since) + " ago" : "the beginning"));
   }
+  if (!census.policy_known)
+    lines.push_back("the policy in force cannot be read: the standings were worked out by the built-in one");
   for (const host::PlaneSeen& plane : census.planes)
     if (plane.failed)
       lines.push_back(

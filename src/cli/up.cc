@@ -19,7 +19,10 @@ void settle_policy(UpCommand& up) {
   if (!control.policy_file.empty()) {
     std::error_code ignored;
     control.policy_file = std::filesystem::absolute(control.policy_file, ignored).string();
-    if (auto policy = host::load_policy(control.policy_file); !policy) throw Trouble(policy.error().text);
+    const auto text = host::load_policy_text(control.policy_file);
+    if (!text) throw Trouble(text.error().text);
+    const auto policy = host::read_policy(*text);
+    if (!policy) throw Trouble("the policy has mistakes\n" + host::describe(control.policy_file, policy.error()));
     return;
   }
   if (auto sound = validate(up.options.rule); !sound) throw Trouble(std::string(message(sound.error())));
@@ -65,6 +68,8 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
     add(commands.control, {"--policy", control.policy_file});
   else
     add(commands.control, {"--policy-text", control.policy_text});
+  if (control.http)
+    add(commands.control, {"--http", host::text(*control.http), "--http-token-file", control.http_token_file});
   return commands;
 }
 

@@ -221,6 +221,8 @@ void run_why(const WhyCommand& options) {
     lines = {host::explanation_json(&*found, from_ledger(ledger, found->id, found->incarnation))};
   else
     lines = why_screen(*found, run_dir.ledger(), may_colour());
+  if (found && !options.json && !census->policy_known)
+    lines.push_back("the policy in force cannot be read: judged by the built-in one");
   if (lines.empty() && !options.json) fmt::print("no such connection, neither in a table nor in the ledger\n");
   for (const std::string& line : lines) fmt::print("{}\n", line);
   if (!lines.empty()) throw Exit{kFound};

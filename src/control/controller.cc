@@ -152,10 +152,7 @@ bool Controller::is_quiet(const plane::Record& r, Instant now) const {
 Rule Controller::rule_for(Decision& d, const plane::Record& record, const HostFacts& host, Instant now) const {
   const Plane& p = planes_[d.plane];
   if (policy_.only_rule() == nullptr) d.rule = policy_.rule_for(SubjectOf(p.facts, record, now));
-  Rule rule = policy_.in_state(policy_.rule(d.rule), record.state, host.path_timer);
-  const double lost = std::min(host.lost, unanswered_share(rule.most_loss));
-  if (rule.probes_derived && lost > unanswered_share(rule.assumed_loss)) rule.probes_needed = probes_for(lost);
-  return rule;
+  return policy_.in_state(policy_.rule(d.rule), record.state, host);
 }
 
 Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record,

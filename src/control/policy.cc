@@ -75,6 +75,13 @@ Rule Policy::in_state(const Rule& rule, State state, Duration learned) const {
   return kept;
 }
 
+Rule Policy::in_state(const Rule& rule, State state, const HostFacts& host) const {
+  Rule known = in_state(rule, state, host.path_timer);
+  const double lost = earlier(host.lost, unanswered_share(known.most_loss));
+  if (known.probes_derived && lost > unanswered_share(known.assumed_loss)) known.probes_needed = probes_for(lost);
+  return known;
+}
+
 Duration Policy::fitting_timer(State state, Duration silence) const {
   Duration fitting = Duration::max();
   for (const PathTimer& timer : path_timers)

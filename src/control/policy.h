@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "control/evidence.h"
 #include "control/filter.h"
 #include "control/rule.h"
 
@@ -67,6 +68,8 @@ class Policy {
   // `rule` as it holds in this state: with keep_path, asked before the shortest timer that is known, or `learned`
   // (Duration::max(): none), runs out.
   Rule in_state(const Rule& rule, State state, Duration learned = Duration::max()) const;
+  // And as it holds with what is known of the peer's host: the timer of its path, and N by the loss that was measured.
+  Rule in_state(const Rule& rule, State state, const HostFacts& host) const;
   // No rule asks whoever was heard within it, nor doubts him.
   Duration least_interval() const { return least_interval_; }
   // Some rule may ask an idle connection in this state; some rule may act on one that nobody doubts.

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "control/attendant.h"
+#include "host/api_server.h"
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/log.h"
@@ -28,7 +29,7 @@
 namespace adieu::host {
 namespace {
 
-enum Token : std::uint64_t { kSignals, kSupervisor, kFirstPlane = 16 };
+enum Token : std::uint64_t { kSignals, kSupervisor, kOrders, kFirstPlane = 16 };
 
 constexpr Duration kRetry = milliseconds(200);
 // Hints that come thicker than this are taken together: an event is looked at within it, and a flood costs no more.
@@ -55,7 +56,7 @@ struct WatchedPlane {
   std::uint32_t process = 0;
   std::uint32_t index = 0;  // the attendant's
   std::uint64_t token = 0;
-  Mapping table, control;
+  std::shared_ptr<Mapping> table, control;  // the API's readers may outlive what is watched
   Descriptor wake_plane, wake_control;
   Descriptor life;  // pidfd: readable once the plane's process is dead
   std::uint64_t commands_rung = 0;
@@ -68,20 +69,24 @@ class ControlProcess {
   ControlProcess(const RunDir& run_dir, const ControlOptions& options, NamedPolicy policy, int signals)
       : run_dir_(run_dir),
         policy_file_(options.policy_file),
-        policy_(std::move(policy)),
+        policy_(std::make_shared<const NamedPolicy>(std::move(policy))),
         signals_(signals),
         ledger_(run_dir.ledger(), options.ledger),
-        attendant_(policy_.policy, ledger_, host::now(), [&] {
-          control::Attendant::Settings settings;
-          settings.sweep_period = options.sweep;
-          // A sweep that is three periods late was no sweep: nobody attended meanwhile.
-          settings.controller.gap_after = later(seconds(3), options.sweep * 3);
-          return settings;
-        }()) {
+        tally_(ledger_, policy_),
+        attendant_(policy_->policy, tally_, host::now(),
+                   [&] {
+                     control::Attendant::Settings settings;
+                     settings.sweep_period = options.sweep;
+                     // A sweep that is three periods late was no sweep: nobody attended meanwhile.
+                     settings.controller.gap_after = later(seconds(3), options.sweep * 3);
+                     return settings;
+                   }()),
+        api_(board_, run_dir) {
     poller_.add(signals_, kSignals);
+    poller_.add(board_.bell(), kOrders);
     put_in_force(host::now());
   }
-  void run();
+  void run(HttpDoors doors);
 
  private:
   void put_in_force(Instant now);
@@ -97,13 +102,19 @@ class ControlProcess {
   void look_for_the_dead(Instant now);
   void notice_sleep(Instant now);
   void ring_planes();
+  void attend(Instant now);
+  void take_orders(Instant now);
+  void show_planes();
 
   RunDir run_dir_;
   std::string policy_file_;
-  NamedPolicy policy_;
+  std::shared_ptr<const NamedPolicy> policy_;
   int signals_;
   SqliteLedger ledger_;
+  TallyLedger tally_;
   control::Attendant attendant_;
+  ApiBoard board_;
+  Api api_;
   Poller poller_;
   Descriptor supervisor_;
   std::map<std::uint64_t, WatchedPlane> planes_;  // by incarnation
@@ -117,7 +128,8 @@ class ControlProcess {
   bool ending_ = false;
 };
 
-void ControlProcess::run() {
+void ControlProcess::run(HttpDoors doors) {
+  const HttpServer server(std::move(doors), api_);
   Instant attended = Instant::unknown();
   while (!ending_) {
     Instant now = host::now();
@@ -125,7 +137,7 @@ void ControlProcess::run() {
     if (dead_since_ <= now) look_for_the_dead(now);
     notice_sleep(now);
     if (feel_at_ <= now) feel_pressure(now);
-    attendant_.attend(now);
+    attend(now);
     attended = now;
     ring_planes();
     Instant until = earlier(attendant_.next_deadline(), now + seconds(1));
@@ -139,6 +151,8 @@ void ControlProcess::run() {
         take_signals(now);
       else if (token == kSupervisor)
         hear_supervisor(now);
+      else if (token == kOrders)
+        take_orders(now);
       else
         hinted = true;
     }
@@ -160,12 +174,14 @@ void ControlProcess::notice_sleep(Instant now) {
 
 // The text stands in the run directory before any status says that it is in force.
 void ControlProcess::put_in_force(Instant now) {
-  if (auto published = publish_policy(run_dir_, policy_); !published)
+  if (auto published = publish_policy(run_dir_, *policy_); !published)
     troubles_.warn("policy", published.error().text + "; `adieu ls` and `adieu why` judge by the built-in policy");
   else
     troubles_.over("policy", "the policy in force can be read again");
-  attendant_.set_policy(policy_.policy);
-  ledger_.in_force(policy_.policy.fingerprint);
+  attendant_.set_policy(policy_->policy);
+  ledger_.in_force(policy_->policy.fingerprint);
+  tally_.set_policy(policy_);
+  board_.show_policy(policy_);
   feel_at_ = now;
 }
 
@@ -174,20 +190,20 @@ void ControlProcess::reload(Instant now) {
   if (policy_file_.empty()) return log_warning("no policy is read again: this one came by flags, not from a file");
   auto policy = load_policy(policy_file_);
   if (!policy) return log_lines(policy.error().text, "the policy in force stays");
-  policy_ = std::move(*policy);
+  policy_ = std::make_shared<const NamedPolicy>(std::move(*policy));
   put_in_force(now);
-  log_warning(fmt::format("policy {} is in force: {}", policy_file_, hex16(policy_.policy.fingerprint)));
+  log_warning(fmt::format("policy {} is in force: {}", policy_file_, hex16(policy_->policy.fingerprint)));
 }
 
 void ControlProcess::feel_pressure(Instant now) {
   feel_at_ = now + kPressureLook;
-  const control::Policy& policy = policy_.policy;
+  const control::Policy& policy = policy_->policy;
   if (policy.orphans_under_pressure == policy.orphans) {
     feel_at_ = Instant::never();
     return attendant_.set_pressure(false);
   }
   const auto available = available_memory();
-  attendant_.set_pressure(available && *available < policy_.pressure_below);
+  attendant_.set_pressure(available && *available < policy_->pressure_below);
 }
 
 void ControlProcess::take_signals(Instant now) {
@@ -197,6 +213,49 @@ void ControlProcess::take_signals(Instant now) {
     else
       ending_ = true;
   }
+}
+
+void ControlProcess::attend(Instant now) {
+  Tally& tally = tally_.tally();
+  attendant_.attend(now);
+  while (const auto answer = attendant_.poll_answer()) {
+    OrderResult result{.what = OrderResult::What::NotGiven, .state = answer->state, .verdict = answer->verdict};
+    if (answer->outcome) {
+      result.what = OrderResult::What::Receipt;
+      result.outcome = *answer->outcome;
+    }
+    board_.result(answer->ticket, result);
+  }
+  if (attendant_.counts().sweeps != tally.counts.sweeps) {
+    ++tally.rounds;
+    tally.last_sweep = host::now() - now;
+    tally.sweeping = tally.sweeping + tally.last_sweep;
+  }
+  tally.counts = attendant_.counts();
+  board_.show_tally(tally);
+  if (tally_.had_news()) board_.tell_news();
+}
+
+// People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
+void ControlProcess::take_orders(Instant now) {
+  for (const Order& order : board_.take_orders()) {
+    const auto plane = planes_.find(order.id.incarnation);
+    const auto refused = plane == planes_.end() ? std::optional(control::Refusal::Ended)
+                                                : attendant_.request(plane->second.index, order.id, order.request, now);
+    if (refused) board_.result(order.request.ticket, {.what = OrderResult::What::Refused, .refusal = *refused});
+  }
+}
+
+void ControlProcess::show_planes() {
+  std::vector<std::shared_ptr<const ApiPlane>> planes;
+  for (const auto& [incarnation, plane] : planes_) {
+    const auto reader = plane::TableReader::over(plane.table->bytes());
+    if (!reader || plane.unkept) continue;
+    planes.push_back(
+        std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
+                                                  plane.control, *reader, plane::ControlView(plane.control->bytes())}));
+  }
+  board_.show_planes(std::move(planes));
 }
 
 void ControlProcess::ring_planes() {
@@ -278,6 +337,7 @@ void ControlProcess::watch(Received received, Instant now) {
   }
   log_info(fmt::format("watching plane {} (process {})", plane->name, plane->process));
   planes_.emplace(incarnation, std::move(*plane));
+  show_planes();
 }
 
 Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
@@ -299,13 +359,13 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.kind = reader->kind();
   plane.process = received.message.process;
   plane.listed = true;
-  plane.table = std::move(*table);
-  plane.control = std::move(*control);
+  plane.table = std::make_shared<Mapping>(std::move(*table));
+  plane.control = std::make_shared<Mapping>(std::move(*control));
   plane.wake_plane = std::move(descriptors[2]);
   plane.wake_control = std::move(descriptors[3]);
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
-  const auto before = plane::ControlView(plane.control.bytes()).status();
-  const plane::ControlWriter writer(plane.control.writable(), static_cast<std::uint64_t>(::getpid()));
+  const auto before = plane::ControlView(plane.control->bytes()).status();
+  const plane::ControlWriter writer(plane.control->writable(), static_cast<std::uint64_t>(::getpid()));
   control::PlaneFacts facts;
   plane.name.copy(facts.name.data(), facts.name.size() - 1);
   facts.process = plane.process;
@@ -330,10 +390,12 @@ void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) 
   if (is_news) poller_.remove(found->second.wake_control.get());
   if (!attendant_.plane_failed(found->second.index, now)) {
     found->second.unkept = true;
+    show_planes();
     dead_since_ = earlier(dead_since_, now + seconds(1));
     return;
   }
   planes_.erase(found);
+  show_planes();
 }
 
 void ControlProcess::look_for_the_dead(Instant now) {
@@ -384,7 +446,14 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
   auto policy = first_policy(dir, options);
   if (!policy) return std::unexpected(policy.error());
-  ControlProcess(dir, options, std::move(*policy), wanted.get()).run();
+  // Threads start below here: they have what this one has left.
+  HttpDoors doors{dir.api(), options.http, {}};
+  if (options.http) {
+    auto token = read_token(options.http_token_file);
+    if (!token) return std::unexpected(token.error());
+    doors.token = std::move(*token);
+  }
+  ControlProcess(dir, options, std::move(*policy), wanted.get()).run(std::move(doors));
   return {};
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "host/http.h"
+
 namespace adieu::host {
 namespace {
 
@@ -44,6 +46,11 @@ void assume_loss(control::Rule& rule, double loss) {
 Result<void> check(const ControlOptions& options) {
   if (options.sweep < milliseconds(10) || options.sweep > minutes(1))
     return failed(fmt::format("a sweep every {} is out of bounds: 10ms to 1min", text(options.sweep)));
+  if (options.http.has_value() == options.http_token_file.empty())
+    return failed("--http and --http-token-file belong together: HTTP on loopback is open to every user of this host");
+  if (!options.http) return {};
+  if (auto loopback = check_loopback(*options.http); !loopback) return loopback;
+  if (auto token = read_token(options.http_token_file); !token) return std::unexpected(token.error());
   return {};
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct ControlOptions {
   std::string policy_text;  // holds without a file; empty: the built-in policy
   Duration sweep = seconds(1);
   LedgerBounds ledger;
+  std::optional<Endpoint> http;  // loopback; none: the API is on its unix socket alone
+  std::string http_token_file;
 };
 
 struct UpOptions {

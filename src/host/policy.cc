@@ -662,8 +662,8 @@ std::optional<control::Filter> Reader::filter(const Entry& e) {
     mistake(e, "this rule matches everything, so that no rule below it would ever hold",
             "write its keys in [default], which holds for whatever no rule matches");
   else if (parsed->states() == 0)
-    mistake(e, "this rule can match nothing: no connection is in a state that it asks for",
-            "write or between states that may stand for each other");
+    mistake(e, "this rule can match nothing: no connection is in two states at once",
+            "write the states behind each other without and, or join them with or");
   else
     return *parsed;
   return std::nullopt;

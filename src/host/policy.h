@@ -22,7 +22,7 @@
 namespace adieu::host {
 
 struct NamedPolicy {
-  control::Policy policy;
+  control::Policy policy = control::Policy();
   std::vector<std::string> rules;        // names, by the rule's number
   std::vector<std::string> matches;      // filters as written, by the rule's number; empty: everything
   std::vector<std::string> path_timers;  // names, by their place in policy.path_timers

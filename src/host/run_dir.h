@@ -32,6 +32,7 @@ class RunDir {
 
   const std::string& path() const { return path_; }
   std::string socket() const { return path_ + "/adieu.sock"; }
+  std::string api() const { return path_ + "/api.sock"; }
   std::string ledger() const { return path_ + "/ledger.db"; }
   std::string lock(std::string_view who) const { return path_ + "/" + std::string(who) + ".lock"; }
   std::string policy() const { return path_ + "/policy.toml"; }  // the text in force

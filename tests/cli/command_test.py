@@ -61,6 +61,36 @@ class Words(unittest.TestCase):
     def test_what_up_starts_is_not_offered_to_people(self):
         self.assertNotIn("process", adieu("--help").stdout)
 
+    def policy(self, text):
+        file = tempfile.NamedTemporaryFile("w", suffix=".toml")
+        self.addCleanup(file.close)
+        file.write(text)
+        file.flush()
+        return file.name
+
+    def test_a_policy_without_mistakes_is_said_to_have_none(self):
+        done = adieu("policy", "check", self.policy('profile = "linux"\n'))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r": no mistakes, 4 rules\n\Z")
+
+    def test_every_mistake_of_a_policy_has_a_line_and_up_does_not_start_by_it(self):
+        file = self.policy("[default]\nprobes = 1\ninterval = 3\nproof_spann = 1\n")
+        done = adieu("policy", "check", file)
+        self.assertEqual((done.returncode, done.stderr), (2, ""))
+        self.assertEqual([line.removeprefix(file).split(" ")[0] for line in done.stdout.splitlines()],
+                         [":2:10:", ":3:12:", ":4:1:"])
+        up = adieu("up", "--policy", file)
+        self.assertEqual((up.returncode, up.stdout), (2, ""))
+        self.assertEqual(up.stderr, "adieu: the policy has mistakes\n" + done.stdout)
+
+    def test_show_derives_what_follows_from_each_rule(self):
+        file = self.policy('[[rule]]\nname = "web"\nmatch = "dport = :443"\nloss = 0.1\n[default]\nprobes = 40\n')
+        done = adieu("policy", "show", file)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        web, default = done.stdout.splitlines()[2:4]
+        self.assertRegex(web, r"^web +dport = :443 .* 13  +7\.7 s  +1 min 40 s ")
+        self.assertRegex(default, r"^default +everything .* 40 \(set\)  +2\.5 s  +1 min 40 s ")
+
     def refused(self, *arguments, says, **more):
         done = adieu(*arguments, **more)
         self.assertEqual(done.returncode, 2, arguments)
@@ -70,6 +100,7 @@ class Words(unittest.TestCase):
 
     def test_malformed_flags_are_refused_with_one_line(self):
         for flags, says in (
+                (["--policy", "/etc/hostname", "--interval", "3s"], "--policy"), (["--policy", "/none"], "/none"),
                 (["--interval", "soon"], "25s"), (["--interval", "-1s"], "25s"), (["--interval", "10ms"], "interval"),
                 (["--loss", "2"], "--loss"), (["--probes", "1"], "probes"),
                 (["--probes", "5", "--loss", "0.1"], "--loss"),

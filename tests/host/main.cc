@@ -22,10 +22,12 @@ namespace adieu::host {
 namespace {
 
 // A proof in a few seconds instead of 100 s, so that a story need not wait.
-ControlOptions quick_control() {
+ControlOptions quick_control(const RunDir& run_dir) {
   ControlOptions options;
   options.sweep = milliseconds(50);
   options.policy_text = "[default]\ninterval = \"1s\"\nprobes = 2\nproof_span = \"2s\"\n";
+  if (const std::string given = run_dir.path() + "/given.toml"; ::access(given.c_str(), F_OK) == 0)
+    options.policy_file = given;
   return options;
 }
 
@@ -54,7 +56,7 @@ std::optional<int> other_life(int argc, char** argv) {
   if (who == "up" && argc > 4) return told(run_up(RunDir(argv[2]), argv[3][0] == 'e', argv[4][0] == 'k'));
   if (who == "engine-process") return told(run_engine_process(argv[2], {}));
   if (who == "kernel-process") return told(run_kernel_process(argv[2], milliseconds(50)));
-  if (who == "control-process") return told(run_control_process(argv[2], quick_control()));
+  if (who == "control-process") return told(run_control_process(argv[2], quick_control(RunDir(argv[2]))));
   return std::nullopt;
 }
 

@@ -57,7 +57,8 @@ class Peer:
     """One connection of a kernel program; it knows what must come back."""
 
     def __init__(self, port, source=""):
-        self.socket = socket.create_connection((ENGINE, port), timeout=20, source_address=(source, 0) if source else None)
+        self.socket = socket.create_connection((ENGINE, port), timeout=20,
+                                               source_address=(source, 0) if source else None)
         self.socket.setblocking(False)
         self.port = port
         self.name = "%s:%d" % self.socket.getsockname()

@@ -1,0 +1,52 @@
+// `adieu probe`: asks a connection's peer once, by way of the control plane, and says whether a sign came.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "host/api_client.h"
+#include "host/text.h"
+
+namespace adieu::cli {
+namespace {
+
+// The one that is meant: an ID stands for itself, two endpoints for the connection between them that still lives.
+std::string id_of(const std::vector<std::string>& what, const host::ApiClient& api) {
+  if (what.size() == 1) {
+    const auto id = host::parse_id(what[0]);
+    if (!id) throw Trouble(id.error().text);
+    return host::text(*id);
+  }
+  const auto local = host::parse_endpoint(what[0]);
+  const auto remote = host::parse_endpoint(what[1]);
+  if (!local || !remote) throw Trouble((local ? remote : local).error().text);
+  const auto found =
+      api.connections(fmt::format("src {} and dst {} and not standing ended", host::text(*local), host::text(*remote)));
+  if (!found) throw Trouble(found.error().text);
+  if (found->empty()) throw Trouble(fmt::format("no connection from {} to {} lives here", what[0], what[1]));
+  return found->front().id;
+}
+
+}  // namespace
+
+void run_probe(const ProbeCommand& command) {
+  if (command.wait > seconds(10)) throw Trouble("--wait is 10s at the most");
+  const host::ApiClient api(host::RunDir::chosen(command.run_dir));
+  const auto answer = api.probe(id_of(command.what, api), command.wait);
+  if (!answer) throw Trouble(answer.error().text);
+  const host::Receipt& receipt = answer->value;
+  const bool heard = receipt.heard.value_or(false);
+  if (command.json)
+    fmt::print("{}\n", answer->json);
+  else if (!receipt.done)
+    throw Trouble(fmt::format("{} was not asked: {}", receipt.id, receipt.sentence));
+  else if (heard)
+    fmt::print("{}: asked, and heard after {} (now in {})\n", receipt.id,
+               host::readable(nanoseconds(static_cast<std::int64_t>(receipt.heard_after_s.value_or(0) * 1e9))),
+               receipt.state);
+  else
+    fmt::print("{}: asked, and not heard within {} (now in {}); one question that stays unanswered proves nothing\n",
+               receipt.id, host::readable(command.wait), receipt.state);
+  if (!receipt.done) throw Exit{2};
+  if (heard) throw Exit{1};
+}
+
+}  // namespace adieu::cli

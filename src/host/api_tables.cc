@@ -1,0 +1,94 @@
+// Reading slots, judging what stands in them.
+#include "host/api_tables.h"
+
+#include <algorithm>
+
+#include "control/onlooker.h"
+#include "host/clock.h"
+#include "host/processes.h"
+
+namespace adieu::host {
+
+ApiTables::ApiTables(ApiSnapshot snapshot) : snapshot_(std::move(snapshot)) {
+  for (const auto& plane : snapshot_.planes) {
+    control::PlaneFacts facts;
+    facts.abilities = plane->table.abilities();
+    facts.kind = plane->kind;
+    plane->name.copy(facts.name.data(), facts.name.size() - 1);
+    facts.process = plane->process;
+    comm_of(plane->process).copy(facts.comm.data(), facts.comm.size() - 1);
+    facts.time_wait = plane->table.time_wait();
+    facts_.push_back(facts);
+  }
+}
+
+std::optional<std::size_t> ApiTables::plane(std::string_view name) const {
+  const auto found = std::ranges::find(snapshot_.planes, name, [](const auto& one) { return one->name; });
+  if (found == snapshot_.planes.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - snapshot_.planes.begin());
+}
+
+std::optional<ConnectionView> ApiTables::read(std::size_t index, std::uint32_t slot) const {
+  const ApiPlane& plane = *snapshot_.planes[index];
+  ConnectionView view;
+  if (plane.table.read(slot, view.record) != plane::SlotReading::Whole) return std::nullopt;
+  view.id = {plane.name, slot, view.record.generation};
+  view.incarnation = plane.incarnation;
+  view.kind = plane.kind;
+  view.process = plane.process;
+  view.control = ControlState::Running;
+  view.now = now();
+  const auto status = plane.control.status();
+  view.judged_at = status ? status->swept_at : Instant::unknown();
+  view.seen =
+      control::look_on(view.record, facts_[index], plane.table.heartbeat(), snapshot_.policy->policy, status, view.now);
+  view.plane = static_cast<std::uint32_t>(index);
+  view.rule = rule_name(*snapshot_.policy, view.seen.rule_number);
+  if (plane.kind == plane::PlaneKind::Engine) {  // its process holds all its connections
+    view.holder_process = plane.process;
+    view.comm = facts_[index].comm.data();
+  }
+  return view;
+}
+
+std::optional<ConnectionView> ApiTables::find(const NamedId& id) const {
+  const auto index = plane(id.plane);
+  if (!index || id.slot >= snapshot_.planes[*index]->table.slots_used()) return std::nullopt;
+  auto view = read(*index, id.slot);
+  if (!view || view->record.generation != id.generation) return std::nullopt;
+  return view;
+}
+
+plane::ConnectionId ApiTables::identity(const ConnectionView& view) const {
+  return {view.incarnation, view.id.slot, view.id.generation};
+}
+
+bool ApiTables::matches(const control::Filter& filter, std::size_t plane, const ConnectionView& view) const {
+  if (filter.is_everything()) return true;
+  const control::SubjectOf facts(facts_[plane], view.record, view.now);
+  control::Subject subject = facts;
+  subject.standing = view.seen.verdict.standing;
+  return filter.match(subject) == control::Truth::Yes;
+}
+
+ApiTables::Page ApiTables::page(const control::Filter& filter, const std::optional<NamedId>& after,
+                                std::size_t limit) const {
+  Page page;
+  for (std::size_t index = 0; index < snapshot_.planes.size(); ++index) {
+    const ApiPlane& plane = *snapshot_.planes[index];
+    if (after && plane.name < after->plane) continue;
+    std::uint32_t slot = after && plane.name == after->plane && after->slot < UINT32_MAX ? after->slot + 1 : 0;
+    for (const std::uint32_t slots = plane.table.slots_used(); slot < slots; ++slot) {
+      auto view = read(index, slot);
+      if (!view || !matches(filter, index, *view)) continue;
+      if (page.connections.size() == limit) {
+        page.more = true;
+        return page;
+      }
+      page.connections.push_back(std::move(*view));
+    }
+  }
+  return page;
+}
+
+}  // namespace adieu::host

@@ -1,0 +1,251 @@
+// Orders between threads, pages over tables, what an end would mean. The whole API is asked in tests/cli/api_test.py.
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "host/api_board.h"
+#include "host/api_json.h"
+#include "host/api_prospect.h"
+#include "host/api_tables.h"
+#include "host/clock.h"
+#include "host/plane_link.h"
+#include "plane/table.h"
+
+namespace adieu::host {
+namespace {
+
+bool rings(int bell) {
+  pollfd waiting{bell, POLLIN, 0};
+  return ::poll(&waiting, 1, 5000) == 1;
+}
+
+// ---- the board
+
+TEST(Board, AnOrderComesWithATicketAndItsResultGoesBackToWhoGaveIt) {
+  ApiBoard board;
+  std::array<OrderResult, 2> results;
+  std::array<std::thread, 2> people;
+  for (std::uint32_t i = 0; i < 2; ++i)
+    people[i] = std::thread([&, i] {
+      Order order;
+      order.id.slot = i;
+      results[i] = board.order(order, seconds(10));
+    });
+  std::set<std::uint64_t> tickets;
+  for (int given = 0; given < 2;) {
+    ASSERT_TRUE(rings(board.bell()));
+    for (const Order& order : board.take_orders()) {
+      ++given;
+      tickets.insert(order.request.ticket);
+      board.result(order.request.ticket, {.what = OrderResult::What::Receipt, .verdict = 100 + order.id.slot});
+    }
+  }
+  for (std::thread& person : people) person.join();
+  EXPECT_EQ(tickets.size(), 2U);
+  EXPECT_EQ(tickets.count(0), 0U);
+  EXPECT_EQ(results[0].verdict, 100U);
+  EXPECT_EQ(results[1].verdict, 101U);
+}
+
+TEST(Board, AnOrderThatNobodyTookIsWithdrawnWithItsOwner) {
+  ApiBoard board;
+  EXPECT_EQ(board.order({}, milliseconds(10)).what, OrderResult::What::TooLate);
+  EXPECT_TRUE(board.take_orders().empty());
+}
+
+TEST(Board, AResultThatNobodyWaitsForIsDropped) {
+  ApiBoard board;
+  std::thread person([&] { board.order({}, milliseconds(50)); });
+  ASSERT_TRUE(rings(board.bell()));
+  const auto orders = board.take_orders();
+  person.join();
+  ASSERT_EQ(orders.size(), 1U);
+  board.result(orders[0].request.ticket, {});
+  EXPECT_EQ(board.order({}, milliseconds(1)).what, OrderResult::What::TooLate);
+}
+
+TEST(Board, NewsWakeWhoWaitsAndAreNotMissedByWhoComesLate) {
+  ApiBoard board;
+  const std::uint64_t seen = board.await_news(0, milliseconds(1));
+  std::thread control([&] { board.tell_news(); });
+  const std::uint64_t next = board.await_news(seen, seconds(10));
+  control.join();
+  EXPECT_NE(next, seen);
+  EXPECT_EQ(board.await_news(seen, seconds(10)), next);
+  EXPECT_EQ(board.await_news(next, milliseconds(1)), next);
+}
+
+// ---- pages
+
+plane::Record record_of(std::uint16_t port, State state = State::Established) {
+  plane::Record record;
+  record.local = {Address::v4(10, 0, 0, 1), 80};
+  record.remote = {Address::v4(10, 0, 0, 2), port};
+  record.state = state;
+  record.holder = plane::Holder::Held;
+  record.state_entered = record.last_heard = now();
+  return record;
+}
+
+// Planes with connections, on a board.
+class Pages : public testing::Test {
+ protected:
+  void add_plane(const char* name, std::uint16_t connections) {
+    const plane::Capacity capacity{.slots = 64, .receipts = 8, .events = 4};
+    auto table = std::make_shared<Mapping>(mapped(plane::table_bytes(capacity)));
+    auto control = std::make_shared<Mapping>(mapped(plane::control_block_bytes()));
+    plane::TableWriter writer(table->writable(), {.incarnation = 7 + planes.size(),
+                                                  .abilities = plane::Ability::Finish | plane::Ability::AbortReset,
+                                                  .capacity = capacity,
+                                                  .name = name});
+    const plane::ControlView view(control->bytes());
+    for (std::uint16_t i = 0; i < connections; ++i)
+      writer.open(record_of(static_cast<std::uint16_t>(1000 + i), i % 2 == 0 ? State::Established : State::CloseWait),
+                  view);
+    planes.push_back(
+        std::make_shared<const ApiPlane>(ApiPlane{name, 7 + planes.size(), plane::PlaneKind::Engine, 1, table, control,
+                                                  *plane::TableReader::over(table->bytes()), view}));
+    board.show_planes(planes);
+  }
+  static Mapping mapped(std::size_t bytes) {
+    const auto memory = make_shared("test", bytes);
+    return std::move(*Mapping::of(memory->get(), bytes, Mapping::Access::Write));
+  }
+  // All of them, by pages of `limit`.
+  std::vector<std::string> walk(const char* filter, std::size_t limit) {
+    const ApiTables tables(board.snapshot());
+    std::vector<std::string> ids;
+    std::optional<NamedId> after;
+    for (int guard = 0; guard < 100; ++guard) {
+      const auto page = tables.page(*control::Filter::parse(filter), after, limit);
+      EXPECT_LE(page.connections.size(), limit);
+      for (const ConnectionView& view : page.connections) ids.push_back(text(view.id));
+      if (!page.more) break;
+      after = page.connections.back().id;
+    }
+    return ids;
+  }
+
+  std::vector<std::shared_ptr<const ApiPlane>> planes;
+  ApiBoard board;
+};
+
+TEST_F(Pages, HoldEachConnectionOnceInOneOrderWhateverTheirLength) {
+  add_plane("b", 3);
+  add_plane("a", 2);
+  const std::vector<std::string> expected{"a/0.1", "a/1.1", "b/0.1", "b/1.1", "b/2.1"};
+  for (const std::size_t limit : {1U, 2U, 3U, 4U, 5U, 6U}) EXPECT_EQ(walk("", limit), expected) << limit;
+}
+
+TEST_F(Pages, HoldOnlyWhatSurelyMatches) {
+  add_plane("a", 5);
+  EXPECT_EQ(walk("state close-wait", 1), (std::vector<std::string>{"a/1.1", "a/3.1"}));
+  EXPECT_EQ(walk("standing alive and dport = :1002", 9), (std::vector<std::string>{"a/2.1"}));
+  EXPECT_EQ(walk("standing gone", 9), std::vector<std::string>{});
+  EXPECT_EQ(walk("eof read", 9), std::vector<std::string>{}) << "it is not known";
+}
+
+TEST_F(Pages, GoOnThoughThePlaneOfTheLastOneIsGone) {
+  add_plane("a", 2);
+  add_plane("b", 2);
+  planes.erase(planes.begin());
+  board.show_planes(planes);
+  const auto page = ApiTables(board.snapshot()).page({}, NamedId{"a", 0, 1}, 9);
+  ASSERT_EQ(page.connections.size(), 2U);
+  EXPECT_EQ(text(page.connections.front().id), "b/0.1");
+}
+
+TEST_F(Pages, ASnapshotIsReadThoughItsPlaneHasGoneMeanwhile) {
+  add_plane("a", 1);
+  const ApiTables tables(board.snapshot());
+  planes.clear();
+  board.show_planes({});
+  EXPECT_TRUE(tables.find({"a", 0, 1}));
+  EXPECT_FALSE(ApiTables(board.snapshot()).find({"a", 0, 1}));
+}
+
+TEST_F(Pages, AConnectionIsFoundByItsWholeNameAlone) {
+  add_plane("a", 1);
+  const ApiTables tables(board.snapshot());
+  EXPECT_TRUE(tables.find({"a", 0, 1}));
+  for (const NamedId& id : {NamedId{"a", 0, 2}, NamedId{"a", 1, 1}, NamedId{"a", UINT32_MAX, 1}, NamedId{"b", 0, 1}})
+    EXPECT_FALSE(tables.find(id)) << text(id);
+}
+
+// ---- prospects
+
+const plane::Abilities kAll = plane::Ability::Finish | plane::Ability::AbortReset | plane::Ability::AbortSilent;
+
+TEST(Prospect, AFinishNeedsAStreamThatIsStillOpenAndAPeer) {
+  for (unsigned i = 0; i < kStates; ++i) {
+    const State state = static_cast<State>(i);
+    const bool open = state == State::Established || state == State::CloseWait;
+    EXPECT_EQ(!prospect_of(EndHow::Finish, record_of(1, state), kAll).refused, open) << name(state);
+    EXPECT_EQ(default_end(state) == EndHow::Finish, open) << name(state);
+  }
+}
+
+TEST(Prospect, TimeWaitIsLeftToItself) {
+  for (const EndHow how : {EndHow::Finish, EndHow::Reset, EndHow::Silent})
+    EXPECT_EQ(prospect_of(how, record_of(1, State::TimeWait), kAll).refused, control::Refusal::Unable);
+}
+
+TEST(Prospect, WhatAPlaneCannotDoIsSaid) {
+  for (const EndHow how : {EndHow::Finish, EndHow::Reset, EndHow::Silent}) {
+    const Prospect prospect = prospect_of(how, record_of(1), 0);
+    EXPECT_EQ(prospect.refused, control::Refusal::Unable);
+    EXPECT_FALSE(prospect.here.empty());
+    EXPECT_TRUE(prospect.application.empty());
+  }
+}
+
+TEST(Prospect, WhatWouldBeLostIsCounted) {
+  plane::Record record = record_of(1);
+  EXPECT_EQ(prospect_of(EndHow::Reset, record, kAll).application.find("lost"), std::string::npos);
+  record.unread = 17;
+  record.unsent = 23;
+  const Prospect prospect = prospect_of(EndHow::Reset, record, kAll);
+  EXPECT_NE(prospect.application.find("17 octets"), std::string::npos);
+  EXPECT_NE(prospect.peer.find("23 octets"), std::string::npos);
+  record.holder = plane::Holder::Orphan;
+  EXPECT_NE(prospect_of(EndHow::Reset, record, kAll).application.find("no application"), std::string::npos);
+}
+
+// ---- bodies
+
+TEST(Bodies, TakeWhatTheDocumentSaysAndNothingElse) {
+  EXPECT_EQ(parse_probe_body("")->wait, Duration{});
+  EXPECT_EQ(parse_probe_body(R"({"wait_s": 0.25})")->wait, milliseconds(250));
+  EXPECT_EQ(parse_probe_body(R"({"wait_s": 10})")->wait, seconds(10));
+  for (const char* const bad :
+       {R"({"wait_s": 10.001})", R"({"wait_s": -0.001})", R"({"wait_s": null})", "[]", "{", "{}{}"})
+    EXPECT_FALSE(parse_probe_body(bad)) << bad;
+  EXPECT_EQ(parse_end_body(R"({"how": "silent"})")->how, EndHow::Silent);
+  EXPECT_EQ(parse_end_body(" \n")->how, std::nullopt);
+  EXPECT_TRUE(parse_end_body(R"({"dry_run": true})")->dry_run);
+  for (const char* const bad : {R"({"how": ""})", R"({"dry_run": 1})", R"({"dryrun": true})", R"("reset")"})
+    EXPECT_FALSE(parse_end_body(bad)) << bad;
+}
+
+TEST(Bodies, AReceiptIsReadAsItWasWritten) {
+  const Receipt receipt{.id = "a/1.2",
+                        .act = "probe",
+                        .done = true,
+                        .outcome = "done",
+                        .sentence = "done",
+                        .state = "ESTABLISHED",
+                        .verdict = UINT64_MAX - 1,
+                        .heard = true,
+                        .heard_after_s = 0.25};
+  const auto read = parse_receipt(receipt_json(receipt));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(receipt_json(*read), receipt_json(receipt));
+  EXPECT_FALSE(parse_receipt("{}"));
+  EXPECT_FALSE(parse_receipt("<html>"));
+}
+
+}  // namespace
+}  // namespace adieu::host
