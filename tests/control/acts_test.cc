@@ -213,6 +213,20 @@ TEST(Request, IsNotDoneWhileTheLedgerCannotBeWritten) {
   EXPECT_TRUE(world.peers.contains(slot));
 }
 
+TEST(Request, ToAskIsAnsweredAlsoWhileTheLedgerCannotBeWritten) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  world.ledger.full = true;
+  EXPECT_FALSE(world.attendant->request(0, id, {plane::CommandKind::Probe, false, 0, 9}, world.now));
+  world.run_for(1_s);
+  const auto answer = world.attendant->poll_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ticket, 9U);
+  EXPECT_EQ(answer->outcome, plane::Outcome::Done);
+  EXPECT_EQ(answer->verdict, 0U);
+}
+
 TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
   World world;
   const auto slot = world.open(half_closed(world.now));
