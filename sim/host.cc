@@ -113,6 +113,7 @@ void Host::vanish(Instant now) {
 
 void Host::thaw(Instant now) {
   frozen_ = false;
+  if (attendant_) attendant_->slept(now);
   step(now);
 }
 
