@@ -75,7 +75,11 @@ class Attendant {
     sweep_at_ = Instant::unknown();
   }
   void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
-  void slept(Instant now) { controller_.slept(now); }
+  // The next sweep is due at once: what it writes into the control blocks outlives this process.
+  void slept(Instant now) {
+    controller_.slept(now);
+    sweep_at_ = now;
+  }
   // The plane's process is dead: what lived in its table has ended with it. The table is read one last time. False: the
   // ledger cannot keep that now; the memory must stay, and this be called again.
   [[nodiscard]] bool plane_failed(std::uint32_t plane, Instant now);

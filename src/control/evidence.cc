@@ -103,7 +103,7 @@ Evidence gather(const plane::Record& r, const Attention& attention, Instant now)
     e.unattended = unattended(e.first_ask, now, attention.gaps);
     e.attended = (now - e.first_ask) - e.unattended;
     for (const plane::Gap& gap : attention.gaps)
-      if (gap.from.is_known() && gap.to > e.first_ask && gap.from < now && e.spoiled < e.asked) ++e.spoiled;
+      if (gap.from.is_known() && gap.to > e.first_ask && gap.from <= now && e.spoiled < e.asked) ++e.spoiled;
   }
 
   e.holder = r.holder;

@@ -18,7 +18,11 @@ inline constexpr plane::Abilities kAllAbilities = [] {
          Ability::Finish | Ability::GuardedAbort | Ability::ReportsHeard | Ability::ReportsHolder |
          Ability::ReportsReading | Ability::ReportsReason;
 }();
-inline constexpr PlaneFacts kPlane{.abilities = kAllAbilities};
+inline constexpr PlaneFacts kPlane = [] {
+  PlaneFacts facts;
+  facts.abilities = kAllAbilities;
+  return facts;
+}();
 constexpr plane::Abilities without(plane::Ability ability) {
   return kAllAbilities & ~static_cast<plane::Abilities>(ability);
 }
