@@ -23,10 +23,8 @@ fuzz: needs  ## fuzz wire, connection and filter (SECONDS_EACH=600)
 	@cmake --build --preset fuzz --target wire_fuzz connection_fuzz commands_fuzz filter_fuzz
 	@tools/fuzz.sh $(SECONDS_EACH)
 
-bench: needs  ## measurements: idle octets a connection
-	@cmake --preset release > /dev/null
-	@cmake --build --preset release --target idle_bytes
-	build/bench/idle_bytes
+bench: needs  ## measurements: idle octets a connection, a sweep's time, verdicts over 10,000 connection-days
+	@for name in idle_bytes sweep verdicts; do echo "== $$name"; bench/run $$name || exit 1; done
 
 tidy: needs  ## clang-tidy 19 over everything
 	@cmake --preset tidy > /dev/null

@@ -1,4 +1,5 @@
 // No end by command but for good reason.
+#include <algorithm>
 #include <string>
 
 #include "sim/checkers.h"
@@ -6,18 +7,24 @@
 namespace adieu::sim {
 
 void VerdictChecker::decided(unsigned host, std::uint64_t number, const control::Decision& decision) {
-  cases_[host][number] = {.decision = decision};
+  highest_[host] = std::max(highest_[host], number);
+  // Nobody is ended by a question: that it is in the ledger is all there is to know of it.
+  if (decision.command && decision.command->kind != plane::CommandKind::Probe)
+    cases_[host][number] = {.decision = decision};
 }
 
 void VerdictChecker::answered(unsigned host, const plane::Receipt& receipt) {
+  if (receipt.verdict == 0 || receipt.verdict > highest_[host])
+    return fail(receipt.at, "a receipt for a verdict that is in no ledger");
+  if (receipt.kind == plane::CommandKind::Probe) return;
   const auto found = cases_[host].find(receipt.verdict);
-  if (found == cases_[host].end()) return fail(receipt.at, "a receipt for a verdict that is in no ledger");
+  if (found == cases_[host].end()) return fail(receipt.at, "a receipt for a verdict that commands nothing");
   if (receipt.kind == plane::CommandKind::Abort && receipt.outcome == plane::Outcome::Done)
     found->second.is_done = true;
 }
 
 void VerdictChecker::ended(const End& end, Instant now) {
-  if (end.reason != EndReason::Commanded) return;
+  if (end.reason != EndReason::Commanded || plan_.hosts[end.host].keeper != Keeper::Control) return;
   const auto found = cases_[end.host].find(end.ended_by);
   if (found == cases_[end.host].end()) return fail(now, label(end) + " was ended by a verdict that is in no ledger");
   const control::Decision& d = found->second.decision;
@@ -64,7 +71,8 @@ void LivingChecker::decided(unsigned host, std::uint64_t number, const control::
 }
 
 void LivingChecker::ended(const End& end, Instant now) {
-  if (end.reason != EndReason::Commanded || over_budget_[end.host].contains(end.ended_by)) return;
+  if (end.reason != EndReason::Commanded || plan_.hosts[end.host].keeper != Keeper::Control) return;
+  if (over_budget_[end.host].contains(end.ended_by)) return;
   const End* peer = end.pair == nullptr ? nullptr : end.pair->peer_of(end);
   if (peer == nullptr || !peer->lives()) {
     ++dead_;

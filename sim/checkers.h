@@ -140,7 +140,8 @@ class VerdictChecker final : public Checker {
     bool is_done = false;
   };
   const Plan& plan_;
-  std::map<std::uint64_t, Case> cases_[kHosts];  // by the verdict's number
+  std::uint64_t highest_[kHosts] = {};           // number of a verdict
+  std::map<std::uint64_t, Case> cases_[kHosts];  // by the verdict's number; those that end a connection
 };
 
 // Nobody is ended by command whose peer was there: up, with the connection, and not cut off for longer than the rule's

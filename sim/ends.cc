@@ -1,6 +1,8 @@
 // Who belongs to whom.
 #include "sim/ends.h"
 
+#include <cstring>
+
 #include "sim/pattern.h"
 
 namespace adieu::sim {
@@ -54,6 +56,19 @@ Pair* Book::find(const Endpoint& client, const Endpoint& server) {
   return nullptr;
 }
 
+std::size_t Book::Hash::operator()(const Numbers& n) const {
+  const auto part = [](const Endpoint& e) {
+    std::uint64_t halves[2];
+    std::memcpy(halves, e.address.octets.data(), sizeof halves);
+    return mix(mix(halves[0]) + halves[1] + e.port);
+  };
+  return mix(part(n.local) * 31 + part(n.remote) + n.host + 2 * n.boot);
+}
+
+std::size_t Book::Hash::operator()(const plane::ConnectionId& id) const {
+  return mix(mix(id.incarnation) + (std::uint64_t{id.slot} << 32 | id.generation));
+}
+
 End& Book::add(unsigned host, unsigned boot, const plane::ConnectionId& id, const plane::Record& record) {
   End& end = ends_.emplace_back();
   end.host = host;
@@ -62,19 +77,19 @@ End& Book::add(unsigned host, unsigned boot, const plane::ConnectionId& id, cons
   end.local = record.local;
   end.remote = record.remote;
   end.opened = record.state_entered;
+  by_numbers_[{host, boot, end.local, end.remote}] = &end;
+  by_id_[id] = &end;
   return end;
 }
 
 End* Book::find(unsigned host, unsigned boot, const Endpoint& local, const Endpoint& remote) {
-  for (auto end = ends_.rbegin(); end != ends_.rend(); ++end)
-    if (end->host == host && end->boot == boot && end->local == local && end->remote == remote) return &*end;
-  return nullptr;
+  const auto found = by_numbers_.find({host, boot, local, remote});
+  return found == by_numbers_.end() ? nullptr : found->second;
 }
 
 End* Book::find(const plane::ConnectionId& id) {
-  for (auto end = ends_.rbegin(); end != ends_.rend(); ++end)
-    if (end->id == id) return &*end;
-  return nullptr;
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
 }
 
 bool is_bare_probe(const End& end, const wire::Segment& s) {

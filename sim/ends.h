@@ -8,6 +8,8 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "base/seq.h"
@@ -50,8 +52,9 @@ struct End {
   Facts facts;
   EndReason reason = EndReason::None;
   std::uint64_t ended_by = 0;
-  Instant ended;
+  Instant ended;         // or lost
   plane::Record record;  // as last read
+  plane::Record living;  // as last read while it lived
   bool lost = false;     // its host rebooted or vanished: it has no end, it is no more
 
   // What its application did.
@@ -115,9 +118,24 @@ class Book {
   std::uint64_t stream_of(const End& end) const { return end.pair->stream(end.side, plan_.seed); }
 
  private:
+  // Who has these numbers; looked up, never walked, so that no order of theirs shows.
+  struct Numbers {
+    unsigned host = 0;
+    unsigned boot = 0;
+    Endpoint local;
+    Endpoint remote;
+    bool operator==(const Numbers&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Numbers& n) const;
+    std::size_t operator()(const plane::ConnectionId& id) const;
+  };
+
   const Plan& plan_;
   std::deque<End> ends_;
   std::deque<Pair> pairs_;
+  std::unordered_map<Numbers, End*, Hash> by_numbers_;  // the latest
+  std::unordered_map<plane::ConnectionId, End*, Hash> by_id_;
 };
 
 // "A0 32768>7000 FIN-WAIT-2": host, boot, ports.

@@ -37,7 +37,8 @@ std::string in_words(const wire::Segment& s) {
 
 }  // namespace
 
-Address address_of(unsigned host, bool v6) {
+Address address_of(const Plan& plan, unsigned host, bool v6) {
+  if (plan.nat && host == 1) return kOutside;
   if (!v6) return Address::v4(10, 77, 0, static_cast<std::uint8_t>(host + 1));
   Address address;
   address.octets = {0xfd, 0x77};
@@ -66,7 +67,8 @@ void Host::boot(Instant now) {
   view_ = plane::ControlView(control_memory_->bytes());
   stack::Settings settings;
   settings.tcp = plan_.tcp;
-  settings.addresses = {address_of(number_, false), address_of(number_, true)};
+  settings.addresses = {address_of(scene_.plan, number_, false)};
+  if (!scene_.plan.nat) settings.addresses.push_back(address_of(scene_.plan, number_, true));
   settings.mtu = scene_.plan.mtu;
   settings.segmentation_offload = settings.checksum_offload = plan_.offload;
   settings.isn_key = key_from(scene_.plan.seed, 2 * number_);
@@ -88,7 +90,10 @@ void Host::boot(Instant now) {
   slots_.clear();
   events_seen_ = 0;
   listen(now);
-  if (plan_.control) start_control(now);
+  if (plan_.keeper != Keeper::Control)
+    timers_.emplace(plan_.keeper, *reader_, plane::ControlWriter(control_memory_->bytes(), boots_, plan_.commands));
+  else if (plan_.control)
+    start_control(now);
 }
 
 void Host::listen(Instant now) {
@@ -102,13 +107,18 @@ void Host::listen(Instant now) {
 void Host::vanish(Instant now) {
   scene_.trace.event(now, host_letter(number_), {1}, [] { return "vanishes"; });
   attendant_.reset();
+  timers_.reset();
   applications_.clear();
   accepts_.clear();
+  next_call_.reset();
   commands_at_ = Instant::never();
   reader_.reset();
   engine_.reset();
   for (End& end : scene_.book.ends())
-    if (end.host == number_ && end.boot + 1 == boots_) end.lost = true;
+    if (end.host == number_ && end.boot + 1 == boots_ && end.lives()) {
+      end.lost = true;
+      end.ended = now;
+    }
 }
 
 void Host::thaw(Instant now) {
@@ -136,9 +146,18 @@ Instant Host::next_deadline() const {
   if (!is_up()) return Instant::never();
   Instant next = earlier(engine_->next_deadline(), commands_at_);
   if (has_control()) next = earlier(next, attendant_->next_deadline());
+  if (timers_) next = earlier(next, timers_->next_deadline());
+  next = earlier(next, next_call());
+  if (begun_ < scene_.plan.connections.size()) next = earlier(next, scene_.plan.connections[begun_].at);
+  return next;
+}
+
+Instant Host::next_call() const {
+  if (next_call_) return *next_call_;
+  Instant next = Instant::never();
   for (const auto& application : applications_) next = earlier(next, application->next_deadline());
   for (const Waiting& waiting : accepts_) next = earlier(next, waiting.at);
-  if (begun_ < scene_.plan.connections.size()) next = earlier(next, scene_.plan.connections[begun_].at);
+  next_call_ = next;
   return next;
 }
 
@@ -152,18 +171,29 @@ void Host::step(Instant now) {
   }
   observe(now);
   begin_connections(now);
+  if (next_call() <= now) {
+    call(now);
+    next_call_.reset();
+  }
+  pump(now);
+  if (timers_ && timers_->next_deadline() <= now) attend(now);
+  if (has_control() && attendant_->next_deadline() <= now) attend(now);
+}
+
+void Host::call(Instant now) {
   const std::vector<Waiting> due = accepts_;
   for (const Waiting& waiting : due)
     if (waiting.at <= now) accept(waiting.listener, now);
   std::erase_if(accepts_, [now](const Waiting& waiting) { return waiting.at <= now; });
   for (std::size_t i = 0; i < applications_.size(); ++i)
     if (applications_[i]->next_deadline() <= now) applications_[i]->step(now);
-  pump(now);
-  if (has_control() && attendant_->next_deadline() <= now) attend(now);
 }
 
 void Host::attend(Instant now) {
-  attendant_->attend(now);
+  if (timers_)
+    timers_->attend(now, scene_.probes);
+  else
+    attendant_->attend(now);
   if (commands_at_ != Instant::never() || view_.waiting(engine_->table().commands_taken()) == 0) return;
   const auto most = static_cast<std::uint64_t>(plan_.command_delay.ns) + 1;
   commands_at_ = now + nanoseconds(static_cast<std::int64_t>(rng_.below(most)));
@@ -181,14 +211,14 @@ void Host::connect(const ConnectionPlan& plan, std::size_t number, Instant now) 
   const unsigned side = plan.simultaneous ? number_ : 0;
   const EndPlan& mine = plan.ends[side];
   const auto fixed = [number](unsigned host) { return static_cast<std::uint16_t>(20000 + 10000 * host + number); };
-  Endpoint remote{address_of(other(number_), plan.v6), kListenPort};
+  Endpoint remote{address_of(scene_.plan, other(number_), plan.v6), kListenPort};
   stack::ConnectOptions options;
   options.tcp = options_of(mine);
   options.limit = plan.limit;
-  if (plan.client_port != 0) options.local = Endpoint{address_of(number_, plan.v6), plan.client_port};
+  if (plan.client_port != 0) options.local = Endpoint{address_of(scene_.plan, number_, plan.v6), plan.client_port};
   if (plan.simultaneous) {
     remote.port = fixed(other(number_));
-    options.local = Endpoint{address_of(number_, plan.v6), fixed(number_)};
+    options.local = Endpoint{address_of(scene_.plan, number_, plan.v6), fixed(number_)};
   }
   const auto socket = engine_->connect(remote, options, now);
   if (!socket) {
@@ -206,6 +236,7 @@ void Host::connect(const ConnectionPlan& plan, std::size_t number, Instant now) 
   end->pair = &pair;
   pair.ends[side] = end;
   applications_.push_back(std::make_unique<Application>(scene_, *engine_, *socket, *end, mine));
+  next_call_.reset();
 }
 
 void Host::accept(stack::Listener listener, Instant now) {
@@ -222,6 +253,7 @@ void Host::accept(stack::Listener listener, Instant now) {
 }
 
 void Host::wake(const stack::Wake& wake, Instant now) {
+  next_call_.reset();
   if (wake.listener.number != 0) {
     if (plan_.accept_delay == Duration{}) return accept(wake.listener, now);
     accepts_.push_back({wake.listener, now + plan_.accept_delay});
@@ -232,6 +264,7 @@ void Host::wake(const stack::Wake& wake, Instant now) {
 }
 
 void Host::sweep_applications() {
+  if (next_call_) return;  // nobody was called
   std::erase_if(applications_, [](const auto& application) { return application->is_done(); });
 }
 
@@ -268,7 +301,9 @@ void Host::put_on_wire(Bytes packet, const Offload& offload, const wire::IpPacke
                        Instant now) {
   scene_.trace.event(now, host_letter(number_), {hash_of(packet)}, [&] { return "  sends " + in_words(s); });
   End* end = scene_.book.find(number_, boots_ - 1, {ip.source, s.source_port}, {ip.destination, s.destination_port});
-  if (end != nullptr && end->lives()) reader_->read(end->id.slot, end->record);
+  if (end != nullptr && end->lives() && reader_->read(end->id.slot, end->record) == plane::SlotReading::Whole &&
+      !end->record.has_ended())
+    end->living = end->record;
   scene_.tell(&Checker::sent, number_, end, s, now);
   if (end != nullptr && !s.rst) {
     note_sent(*end, s, now);
@@ -357,6 +392,7 @@ void Host::see(std::uint32_t slot, const plane::Record& record, Instant now) {
   End& end = *slots_[slot];
   if (end.reason != EndReason::None) return;
   end.record = record;
+  if (!record.has_ended()) end.living = record;
   if (record.has_ended()) return see_end(end, record, now);
   if (record.state != end.state) see_move(end, record, now);
 }
@@ -374,7 +410,9 @@ void Host::see_missed(End& end, Instant now) {
 void Host::see_new(End& end) {
   if (end.local.port != kListenPort) return;  // connect() says what it belongs to
   end.side = 1;
-  end.pair = scene_.book.find(end.remote, end.local);
+  Endpoint client = end.remote;
+  if (client.address == kNatOutside) client.address = address_of(scene_.plan, 0, false);
+  end.pair = scene_.book.find(client, end.local);
   if (end.pair != nullptr) end.pair->tentative = &end;
 }
 

@@ -18,6 +18,7 @@
 #include "sim/application.h"
 #include "sim/ledger.h"
 #include "sim/scene.h"
+#include "sim/timers.h"
 #include "stack/engine.h"
 
 namespace adieu::sim {
@@ -46,7 +47,7 @@ class Host {
   void thaw(Instant now);
   void stop_control() { control_stopped_ = true; }
   void continue_control() { control_stopped_ = false; }
-  void kill_control() { attendant_.reset(); }
+  void kill_control() { attendant_.reset(); }  // a stack's own timers die with its engine alone
   void fill_disk(bool is_full) { ledger_.set_full(is_full); }
   void start_control(Instant now);
 
@@ -69,7 +70,10 @@ class Host {
   void begin_connections(Instant now);
   void connect(const ConnectionPlan& plan, std::size_t number, Instant now);
   void accept(stack::Listener listener, Instant now);
+  void call(Instant now);
   void attend(Instant now);
+  // When the applications or what waits for accept() want to be called.
+  Instant next_call() const;
   // Until the engine has nothing to send and nobody to wake.
   void pump(Instant now);
   void emit(Bytes packet, const Offload& offload, Instant now);
@@ -104,11 +108,13 @@ class Host {
   std::optional<plane::TableReader> reader_;
   plane::ControlView view_;
   std::optional<control::Attendant> attendant_;
+  std::optional<StackTimers> timers_;
   bool control_stopped_ = false;
   Instant commands_at_ = Instant::never();
 
   std::vector<std::unique_ptr<Application>> applications_;
-  std::vector<End*> slots_;  // who has each slot of the table
+  mutable std::optional<Instant> next_call_;  // as long as none of them was called
+  std::vector<End*> slots_;                   // who has each slot of the table
   std::uint64_t events_seen_ = 0;
   std::size_t begun_ = 0;  // of plan.connections, in the order of their instants
   struct Waiting {
@@ -120,6 +126,6 @@ class Host {
   std::vector<std::uint8_t> cut_;
 };
 
-Address address_of(unsigned host, bool v6);
+Address address_of(const Plan& plan, unsigned host, bool v6);
 
 }  // namespace adieu::sim

@@ -28,6 +28,7 @@ std::optional<std::uint64_t> MemoryLedger::verdict(const control::Decision& d, I
 
 bool MemoryLedger::receipt(std::uint32_t, const plane::Receipt& r) {
   if (is_full_) return false;
+  if (r.kind == plane::CommandKind::Probe && r.outcome == plane::Outcome::Done) ++scene_.probes;
   scene_.trace.event(r.at, host_letter(host_), {r.command, r.verdict, static_cast<std::uint64_t>(r.outcome)}, [&] {
     return "receipt for verdict " + std::to_string(r.verdict) + ": " + std::string(plane::name(r.kind)) + " " +
            std::string(plane::name(r.outcome));

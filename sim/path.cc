@@ -25,6 +25,7 @@ Cuts::Cuts(const Plan& plan) {
   for (const Fault& fault : plan.faults) {
     const Span span{fault.at, fault.until()};
     switch (fault.kind) {
+      case FaultKind::NatForgets:
       case FaultKind::BlackHole:
         for (auto& cut : cut_) cut.push_back(span);  // either way: a question needs its answer
         break;
@@ -44,6 +45,13 @@ Cuts::Cuts(const Plan& plan) {
 
 bool Cuts::is_away(unsigned host, Instant at) const {
   return std::ranges::any_of(away_[host], [at](const Span& span) { return span.from <= at && at < span.until; });
+}
+
+Instant Cuts::last_return(unsigned host, Instant until) const {
+  Instant last;
+  for (const Span& span : away_[host])
+    if (span.until <= until) last = later(last, span.until);
+  return last;
 }
 
 Duration Cuts::longest(unsigned host, Instant from, Instant to) const {

@@ -18,6 +18,8 @@ class Cuts {
   // The longest span within [from, to) in which no question of `host` could have been answered: a direction is black,
   // or the other host is away.
   Duration longest(unsigned host, Instant from, Instant to) const;
+  // When `host` was last back from having been away, at the latest at `until`; unknown(): it was never away before.
+  Instant last_return(unsigned host, Instant until) const;
 
  private:
   struct Span {

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "control/rule.h"
 #include "device/impairment.h"
+#include "sim/nat.h"
 #include "sim/trace.h"
 #include "stack/settings.h"
 
@@ -69,6 +70,7 @@ enum class FaultKind : std::uint8_t {
   ControlStop,  // its control plane is stopped for `span` (SIGSTOP), and goes on
   ControlKill,  // its control plane dies, and another starts after `span`
   DiskFull,     // its ledger keeps nothing for `span`
+  NatForgets,   // the NAT on the path restarts with an empty table
 };
 struct Fault {
   FaultKind kind = FaultKind::BlackHole;
@@ -78,8 +80,16 @@ struct Fault {
   Instant until() const { return span == Duration::max() ? Instant::never() : at + span; }
 };
 
+// Who decides when a connection has lived long enough.
+enum class Keeper : std::uint8_t {
+  Control,  // adieu's control plane, or nobody (HostPlan::control)
+  Linux,    // timers as Linux has them (timers.h)
+  FreeBsd,  // timers as FreeBSD has them
+};
+
 struct HostPlan {
   bool control = true;
+  Keeper keeper = Keeper::Control;
   control::Rule rule;
   std::uint32_t most_orphans = UINT32_MAX;  // their budget
   Duration sweep = seconds(1);
@@ -100,6 +110,10 @@ struct Plan {
   std::uint64_t seed = 0;
   device::ImpairmentSettings path[kHosts];  // by the host that sends
   std::uint16_t mtu = 1500;
+  // Host 0 is inside a NAT, with a private IPv4 address; host 1 has a public one. Connections go from 0 to 1.
+  std::optional<NatTimers> nat;
+  // After each step both engines check their invariants, and at rest the states of both ends. Long worlds do without.
+  bool close_watch = true;
   HostPlan hosts[kHosts];
   std::vector<ConnectionPlan> connections;
   std::vector<Fault> faults;

@@ -30,6 +30,7 @@ struct Scene {
   std::vector<std::unique_ptr<Checker>> checkers;
   std::vector<Violation> faults;  // of the world's own making or seeing
   std::vector<Finding> findings;
+  std::uint64_t probes = 0;  // that the engines sent for their keepers
 
   Scene(const Plan& p, std::FILE* out) : plan(p), book(p), trace(out) {}
   template <typename... Args, typename... Given>

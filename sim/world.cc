@@ -34,6 +34,7 @@ World::World(const Plan& plan, std::FILE* trace)
   scene_.checkers.push_back(std::make_unique<WireChecker>(scene_.book));
   scene_.checkers.push_back(std::make_unique<EndingChecker>());
   plan_turns();
+  if (plan_.nat) nat_.emplace(*plan_.nat, address_of(plan_, 0, false));
   for (Host& host : hosts_) host.boot(now_);
 }
 
@@ -51,8 +52,8 @@ void World::plan_turns() {
 
 void World::take_turn(const Turn& turn) {
   Host& host = hosts_[turn.host];
-  static constexpr const char* kNames[] = {"black hole",    "power off",    "reboot",   "freeze",
-                                           "control stops", "control dies", "disk full"};
+  static constexpr const char* kNames[] = {"black hole",    "power off",    "reboot",    "freeze",
+                                           "control stops", "control dies", "disk full", "NAT restarts"};
   scene_.trace.event(now_, host_letter(turn.host), {static_cast<std::uint64_t>(turn.kind), turn.is_end}, [&] {
     return std::string(turn.is_end ? "over: " : "now: ") + kNames[static_cast<int>(turn.kind)];
   });
@@ -63,6 +64,9 @@ void World::take_turn(const Turn& turn) {
     case FaultKind::Freeze: return turn.is_end ? host.thaw(now_) : host.freeze();
     case FaultKind::ControlStop: return turn.is_end ? host.continue_control() : host.stop_control();
     case FaultKind::DiskFull: return host.fill_disk(!turn.is_end);
+    case FaultKind::NatForgets:
+      if (!turn.is_end && nat_) nat_->forget();
+      return;
     case FaultKind::ControlKill:
       if (!turn.is_end) return host.kill_control();
       if (plan_.hosts[turn.host].control && host.is_up()) host.start_control(now_);
@@ -89,9 +93,19 @@ void World::deliver() {
   for (unsigned from = 0; from < kHosts; ++from) {
     while (const auto packet = path_[from].poll(now_, buffer_)) {
       Host& to = hosts_[other(from)];
-      if (to.is_up()) to.deliver(Bytes(buffer_.data(), packet->length), packet->offload, now_);
+      if (nat_)
+        pass_nat(from, Bytes(buffer_.data(), packet->length));
+      else if (to.is_up())
+        to.deliver(Bytes(buffer_.data(), packet->length), packet->offload, now_);
     }
   }
+}
+
+void World::pass_nat(unsigned from, Bytes packet) {
+  const Nat::Passage passage = nat_->pass(from == 0, packet, now_);
+  if (passage.packet.empty()) return;
+  Host& to = hosts_[passage.returns ? from : other(from)];
+  if (to.is_up()) to.deliver(passage.packet, {}, now_);
 }
 
 bool World::is_over() {
@@ -120,15 +134,28 @@ void World::run_until(Instant until) {
   while (!is_over()) {
     const Instant next = next_event();
     if (next > until || next == Instant::never()) break;
-    look_if_quiet(next);
+    if (plan_.close_watch) look_if_quiet(next);
     at_once = next == now_ ? at_once + 1 : 0;
     if (at_once > kMostAtOnce) return scene_.fail("loop", now_, "time stands still");
     now_ = next;
     step();
+    if (!plan_.close_watch) continue;
     for (Host& host : hosts_)
       if (host.is_up()) host.engine().check_invariants();
   }
   if (until.is_known() && !is_over()) now_ = later(now_, until);
+}
+
+void World::refresh() {
+  for (Host& host : hosts_) host.refresh(now_);
+}
+
+std::vector<Violation> World::violations() const {
+  std::vector<Violation> all = scene_.faults;
+  for (const auto& checker : scene_.checkers)
+    all.insert(all.end(), checker->violations().begin(), checker->violations().end());
+  std::ranges::sort(all, {}, [](const Violation& v) { return std::tie(v.at, v.checker, v.text); });
+  return all;
 }
 
 Outcome World::settle() {
@@ -149,12 +176,9 @@ Outcome World::settle() {
   Outcome outcome;
   outcome.hash = scene_.trace.hash();
   outcome.events = scene_.trace.events();
-  outcome.packets = path_[0].counts().offered + path_[1].counts().offered;
+  outcome.packets = packets();
   outcome.over = now_;
-  outcome.violations = scene_.faults;
-  for (const auto& checker : scene_.checkers)
-    outcome.violations.insert(outcome.violations.end(), checker->violations().begin(), checker->violations().end());
-  std::ranges::sort(outcome.violations, {}, [](const Violation& v) { return std::tie(v.at, v.checker, v.text); });
+  outcome.violations = violations();
   outcome.findings = scene_.findings;
   outcome.connections = static_cast<unsigned>(scene_.book.pairs().size());
   for (const End& end : scene_.book.ends()) ++outcome.ended[static_cast<unsigned>(end.reason)];

@@ -50,6 +50,12 @@ class World {
   const Book& book() const { return scene_.book; }
   Book& book() { return scene_.book; }
   Host& host(unsigned number) { return hosts_[number]; }
+  // Reads all records anew.
+  void refresh();
+  const Cuts& cuts() const { return cuts_; }
+  std::uint64_t probes() const { return scene_.probes; }
+  std::uint64_t packets() const { return path_[0].counts().offered + path_[1].counts().offered; }
+  std::vector<Violation> violations() const;
   // Ends the world, and says what was seen.
   Outcome settle();
 
@@ -67,12 +73,14 @@ class World {
   Instant next_event() const;
   void step();
   void deliver();
+  void pass_nat(unsigned from, Bytes packet);
   void look_if_quiet(Instant next);
 
   Plan plan_;
   Scene scene_;
   Cuts cuts_;
   device::Impairment path_[kHosts];  // by the host that sends
+  std::optional<Nat> nat_;           // at the far end of both
   Host hosts_[kHosts];
   std::vector<Turn> turns_;
   std::size_t turned_ = 0;

@@ -140,13 +140,27 @@ void Controller::look_at(Entry& entry, Instant at, Instant now) {
 
 // What needs no judgement in a sweep: it has ended or was heard lately, or nothing asks and nothing was asked; and no
 // rule acts on those whom nobody doubts.
-bool Controller::is_quiet(const plane::Record& r, Instant now) const {
-  if (r.has_ended()) return true;
-  if (policy_.acts_undoubted(r.state)) return false;
-  if (now - r.last_heard <= policy_.least_interval()) return true;
-  const bool unasked = r.attempts == 0 && r.probes[0] == 0 && r.probes[1] == 0 && r.probes[2] == 0;
-  return unasked && !r.oldest_unacked.is_known() && !r.peer_window_closed &&
-         (r.state == State::Established || r.state == State::TimeWait) && !policy_.asks_idle(r.state);
+bool Controller::is_quiet(const plane::Glance& g, Instant now) const {
+  if (g.reason != EndReason::None) return true;
+  if (policy_.acts_undoubted(g.state)) return false;
+  if (now - g.last_heard <= heard_lately()) return true;
+  return !g.was_asked && !g.is_owed && (g.state == State::Established || g.state == State::TimeWait) &&
+         !policy_.asks_idle(g.state) && heard_lately() == policy_.least_interval();
+}
+
+// Nobody is asked who was heard within it: a path that has been learned to forget sooner is asked sooner.
+Duration Controller::heard_lately() const {
+  return policy_.keeps_learned_paths() ? earlier(policy_.least_interval(), interval_within(book_.shortest_path_timer()))
+                                       : policy_.least_interval();
+}
+
+bool Controller::passes_by(std::uint32_t index, std::uint32_t slot, const plane::Glance& glance, Instant now) {
+  const Plane& p = planes_[index];
+  if (glance.reason != EndReason::None || (slot < p.place.size() && p.place[slot] != kNone)) return false;
+  if (glance.holder == plane::Holder::Orphan && policy_.has_orphan_budget()) return false;
+  if (!is_quiet(glance, now)) return false;
+  book_.heard(glance.remote, glance.last_heard);
+  return true;
 }
 
 Rule Controller::rule_for(Decision& d, const plane::Record& record, const HostFacts& host, Instant now) const {
@@ -162,7 +176,11 @@ Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, 
   d.plane = index;
   d.id = id;
   d.before = entry == nullptr ? Standing::Unknown : entry->decided;
-  const HostFacts host = entry == nullptr ? HostFacts{} : book_.facts(entry->host);
+  HostFacts host;
+  if (entry != nullptr)
+    host = book_.facts(entry->host);
+  else if (policy_.keeps_learned_paths())
+    host = book_.facts(record.remote.address);
   rule = rule_for(d, record, host, now);
   d.evidence = gather(record, {p.facts.abilities, p.gaps, p.stopped_since, p.facts.time_wait}, now);
   d.evidence.host = host;
@@ -178,7 +196,7 @@ void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, con
   if (entry == nullptr && id.slot < p.place.size() && p.place[id.slot] != kNone)
     forget(entries_[p.place[id.slot]]);  // of who had the slot before, and has ended
   book_.heard(record.remote.address, record.last_heard);
-  if (entry == nullptr && is_quiet(record, now)) return;
+  if (entry == nullptr && is_quiet(plane::glance_at(record), now)) return;
   if (entry != nullptr && entry->in_flight && now >= entry->expires) entry->in_flight.reset();
 
   Rule rule;

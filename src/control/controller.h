@@ -147,6 +147,8 @@ class Controller {
   // Somebody looks at the plane now. `room`: how many commands its ring takes; none is decided beyond it.
   void attend(std::uint32_t plane, plane::Abilities abilities, Instant heartbeat, std::uint32_t room, Instant now);
   void observe(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, Instant now);
+  // True: a sweep may pass this connection by; observe() would find nothing to do.
+  bool passes_by(std::uint32_t plane, std::uint32_t slot, const plane::Glance& glance, Instant now);
   // An orphan is met in a round over all tables; once in each.
   void count_orphan(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, Instant now);
   // On a person's word. Else the decision comes by poll_decision().
@@ -220,7 +222,8 @@ class Controller {
   void forget(Entry& entry);
   void look_at(Entry& entry, Instant at, Instant now);
 
-  bool is_quiet(const plane::Record& record, Instant now) const;
+  bool is_quiet(const plane::Glance& glance, Instant now) const;
+  Duration heard_lately() const;
   // The rule for a connection as it holds now, with what is known of its path and its peer's host.
   Rule rule_for(Decision& decision, const plane::Record& record, const HostFacts& host, Instant now) const;
   Decision judged(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record, const Entry* entry,

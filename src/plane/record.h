@@ -65,4 +65,25 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
+// What a sweep needs to know of a connection in order to pass it by.
+struct Glance {
+  Address remote{};
+  Instant last_heard{};
+  State state = State::Closed;
+  EndReason reason = EndReason::None;
+  Holder holder = Holder::Unknown;
+  bool is_owed = false;    // something is unacknowledged, or the peer's window is closed
+  bool was_asked = false;  // transmissions or probes that nobody has answered
+  bool operator==(const Glance&) const = default;
+};
+constexpr Glance glance_at(const Record& r) {
+  return {.remote = r.remote.address,
+          .last_heard = r.last_heard,
+          .state = r.state,
+          .reason = r.reason,
+          .holder = r.holder,
+          .is_owed = r.oldest_unacked.is_known() || r.peer_window_closed,
+          .was_asked = r.attempts != 0 || r.probes[0] != 0 || r.probes[1] != 0 || r.probes[2] != 0};
+}
+
 }  // namespace adieu::plane

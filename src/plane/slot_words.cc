@@ -15,6 +15,7 @@ constexpr unsigned kReason = 36;
 constexpr unsigned kHolder = 40;
 constexpr unsigned kRead = 42;
 constexpr unsigned kFlags = 44;
+constexpr unsigned kWindowClosed = 2;  // of the flags
 constexpr unsigned kUsedBits = kFlags + 7;
 static_assert(kStates <= 16 && kEndReasons <= 16, "state and reason have four bits each");
 
@@ -106,6 +107,21 @@ bool unpack_record(const SlotWords& w, std::uint32_t generation, Record& r) {
   r.unread = r.has_ended() ? kUnknownCount : low(w[14]);
   r.unsent = r.has_ended() ? kUnknownCount : high(w[14]);
   r.ended_by = r.has_ended() ? w[14] : 0;
+  return true;
+}
+
+bool unpack_glance(const GlanceWords& w, Glance& g) {
+  const std::uint64_t state = field(w[2], kState, 4);
+  const std::uint64_t reason = field(w[2], kReason, 4);
+  if (state >= kStates || reason >= kEndReasons) return false;
+  std::memcpy(g.remote.octets.data(), w.data(), 16);
+  g.state = static_cast<State>(state);
+  g.reason = static_cast<EndReason>(reason);
+  g.holder = static_cast<Holder>(field(w[2], kHolder, 2));
+  g.last_heard.ns = to_signed(w[3]);
+  const bool window_closed = field(w[2], kFlags + kWindowClosed, 1) != 0;
+  g.is_owed = Instant{to_signed(w[4])}.is_known() || window_closed;
+  g.was_asked = high(w[5]) != 0 || w[6] != 0;
   return true;
 }
 

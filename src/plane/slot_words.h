@@ -17,6 +17,9 @@
 namespace adieu::plane {
 
 using SlotWords = std::array<std::uint64_t, 15>;
+// Words 3, 4, 5, 7, 10, 11 and 12.
+using GlanceWords = std::array<std::uint64_t, 7>;
+inline constexpr std::array<std::uint8_t, 7> kGlanceWords = {3, 4, 5, 7, 10, 11, 12};
 
 // `record.generation` is not part of the words. Of an ended record `unread` and `unsent` are not kept, of a living one
 // `ended_by` is not.
@@ -26,6 +29,8 @@ SlotWords pack_record(const Record& record);
 [[nodiscard]] bool unpack_record(const SlotWords& words, std::uint32_t generation, Record& record);
 Endpoint unpack_local(std::uint64_t word1, std::uint64_t word2, std::uint64_t word5);
 Endpoint unpack_remote(std::uint64_t word3, std::uint64_t word4, std::uint64_t word5);
+// glance_at() of the record that packs to these words, from those of them that tell it.
+[[nodiscard]] bool unpack_glance(const GlanceWords& words, Glance& glance);
 // True if the reason in word 5 is any but None.
 bool has_ended(std::uint64_t word5);
 

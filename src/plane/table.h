@@ -180,6 +180,8 @@ class TableReader {
   std::uint64_t ended_total() const;
 
   SlotReading read(std::uint32_t slot, Record& record) const;
+  // glance_at() of the record, for a third of its price. Not Whole: read() may yet say more.
+  SlotReading glance(std::uint32_t slot, Glance& glance) const;
 
   // Receipts with numbers in (after, written]; the writer never overwrites one that control has not taken.
   std::uint64_t receipts_written() const;

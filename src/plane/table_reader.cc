@@ -119,6 +119,24 @@ SlotReading TableReader::read(std::uint32_t slot, Record& record) const {
   return generation != 0 && unpack_record(words, generation, record) ? SlotReading::Whole : SlotReading::Torn;
 }
 
+SlotReading TableReader::glance(std::uint32_t slot, Glance& glance) const {
+  if (slot >= capacity_.slots) return SlotReading::NeverUsed;
+  // The cache's own guess ends at each page; a sweep's does not.
+  constexpr std::uint32_t kAhead = 16;
+  const std::uint32_t ahead = std::min(slot + kAhead, capacity_.slots - 1);
+  const auto* const there = memory_.data() + layout::slot(capacity_, ahead) * kWordBytes;
+  __builtin_prefetch(there);
+  __builtin_prefetch(there + 64);
+  GlanceWords words;
+  std::uint32_t generation = 0;
+  switch (load_versioned(memory_, layout::slot(capacity_, slot), generation, words, kGlanceWords)) {
+    case VersionedReading::NeverWritten: return SlotReading::NeverUsed;
+    case VersionedReading::Torn: return SlotReading::Torn;
+    case VersionedReading::Whole: break;
+  }
+  return generation != 0 && unpack_glance(words, glance) ? SlotReading::Whole : SlotReading::Torn;
+}
+
 std::uint64_t TableReader::receipts_written() const { return load(memory_, layout::kReceiptsWritten); }
 
 std::optional<Receipt> TableReader::receipt(std::uint64_t number) const {

@@ -58,13 +58,21 @@ void store_versioned(MutableBytes memory, std::size_t at, std::uint32_t tag,
 
 enum class VersionedReading : std::uint8_t { Whole, NeverWritten, Torn };
 
+// `Which`: the words that are wanted, by their distance from the version; by default the N that follow it.
 template <std::size_t N>
-VersionedReading load_versioned(Bytes memory, std::size_t at, std::uint32_t& tag, std::array<std::uint64_t, N>& words) {
+constexpr std::array<std::uint8_t, N> the_next() {
+  std::array<std::uint8_t, N> which{};
+  for (std::size_t i = 0; i < N; ++i) which[i] = static_cast<std::uint8_t>(i + 1);
+  return which;
+}
+template <std::size_t N>
+VersionedReading load_versioned(Bytes memory, std::size_t at, std::uint32_t& tag, std::array<std::uint64_t, N>& words,
+                                const std::array<std::uint8_t, N>& which = the_next<N>()) {
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     const std::uint64_t version = load(memory, at);
     if (version == 0) return VersionedReading::NeverWritten;
     if ((version & 1U) != 0) continue;
-    for (std::size_t i = 0; i < N; ++i) words[i] = load(memory, at + 1 + i);
+    for (std::size_t i = 0; i < N; ++i) words[i] = load(memory, at + which[i]);
     if (load(memory, at) != version) continue;
     tag = high(version);
     return VersionedReading::Whole;

@@ -170,6 +170,8 @@ TEST_F(DyingWriter, AHalfWrittenSlotReadsTornWhereverTheWriterDied) {
     for (std::size_t i = 1; i < 16; ++i) memory_.set_word(slot_ + i, i <= written ? after[i] : before[i]);
     Record record;
     EXPECT_EQ(reader_.read(0, record), SlotReading::Torn) << written;
+    Glance glance;
+    EXPECT_EQ(reader_.glance(0, glance), SlotReading::Torn) << written;
     EXPECT_EQ(record, Record()) << "a torn reading says nothing";
   }
   memory_.set_word(slot_, after[0]);  // the last store makes it whole

@@ -103,6 +103,29 @@ TEST_F(Table, ReadsBackEveryFieldOfARecordAsItWasPublished) {
   }
 }
 
+TEST_F(Table, AGlanceSaysWhatTheWholeRecordSays) {
+  make(small_table(1));
+  const std::uint32_t slot = open(0);
+  for (std::uint32_t number = 0; number < 5000; ++number) {
+    Record record = record_of(number * 2654435761U);
+    // Quiet ones are rare among random numbers: each cause of unrest is there, or is not, apart from the others.
+    if ((number & 1) != 0) record.oldest_unacked = (number & 2) != 0 ? Instant::never() : Instant::unknown();
+    if ((number & 4) != 0) record.attempts = 0;
+    for (unsigned form = 0; form < kProbeForms; ++form)
+      if ((number & (8U << form)) != 0) record.probes[form] = 0;
+    writer_->publish(slot, record);
+    Glance glance;
+    ASSERT_EQ(reader_->glance(slot, glance), SlotReading::Whole);
+    ASSERT_EQ(glance, glance_at(read(slot))) << number;
+  }
+  end(slot, EndReason::PeerReset);
+  Glance glance;
+  EXPECT_EQ(reader_->glance(slot, glance), SlotReading::Whole);
+  EXPECT_EQ(glance, glance_at(read(slot)));
+  EXPECT_EQ(glance.reason, EndReason::PeerReset);
+  EXPECT_EQ(reader_->glance(1, glance), SlotReading::NeverUsed);
+}
+
 TEST_F(Table, KeepsUnknownUnknownAndNeverNever) {
   make(small_table(1));
   Record record;
