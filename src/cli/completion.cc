@@ -26,7 +26,7 @@ std::string words_of(const CommandText& command) {
 // A positional that names connections: their IDs are asked of `adieu ls`.
 bool wants_id(const CommandText& command) {
   for (const OptionText& option : command.options)
-    if (option.is_positional() && (option.value == "CONNECTION" || option.value == "ID")) return true;
+    if (option.is_positional() && option.value.starts_with("CONNECTION")) return true;
   return false;
 }
 bool wants_file(const OptionText& option) { return option.value == "FILE" || option.value == "DIR"; }
@@ -91,7 +91,7 @@ std::string zsh_argument(const OptionText& option) {
     action = fmt::format("({})", fmt::join(option.choices, " "));
   else if (wants_file(option))
     action = "_files";
-  else if (option.is_positional() && (option.value == "CONNECTION" || option.value == "ID"))
+  else if (option.is_positional() && option.value.starts_with("CONNECTION"))
     action = "{compadd -- ${(f)\"$(adieu ls --json 2>/dev/null | cut -d\\\" -f4)\"}}";
   if (option.is_positional()) return fmt::format(" \\\n        '*:{}:{}'", quoted(option.help), action);
   std::string lines;

@@ -339,8 +339,13 @@ CommandText describe(const CLI::App& app) {
   CommandText text{app.get_name(), app.get_description(), {}, {}};
   for (const CLI::Option* option : app.get_options())
     if (!option->get_group().empty()) text.options.push_back(describe(*option));
-  for (const CLI::App* below : app.get_subcommands([](const CLI::App*) { return true; }))
-    if (!below->get_group().empty()) text.commands.push_back(describe(*below));
+  for (const CLI::App* below : app.get_subcommands([](const CLI::App*) { return true; })) {
+    CommandText described = describe(*below);
+    if (below->get_name().empty())  // a group of options
+      std::ranges::move(described.options, std::back_inserter(text.options));
+    else if (!below->get_group().empty())
+      text.commands.push_back(std::move(described));
+  }
   return text;
 }
 

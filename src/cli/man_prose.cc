@@ -99,6 +99,7 @@ of one plane, state and standing are folded into one line with their count and t
 # KEYS
     up, down, k, j, page up, page down   move
     enter        open a group, or one connection as `adieu why` shows it; enter again goes back
+    p            ask the peer of the connection once, as `adieu probe` does
     s            sort by the next order
     /            another filter; empty shows all
     ?            these keys

@@ -12,6 +12,7 @@
 #include "cli/listing.h"
 #include "cli/terminal.h"
 #include "cli/why_screen.h"
+#include "host/api_client.h"
 #include "host/clock.h"
 
 namespace adieu::cli {
@@ -28,9 +29,10 @@ struct Item {
   bool is_group = false;
 };
 
-constexpr std::string_view kKeys = "arrows move  enter opens  s sorts  / filters  ? keys  q quits";
+constexpr std::string_view kKeys = "arrows move  enter opens  p asks the peer  s sorts  / filters  ? keys  q quits";
 constexpr const char* kHelp[] = {"up down k j, page up, page down   move",
                                  "enter                             open a group or a connection; again: back",
+                                 "p                                 ask the peer once, as adieu probe does",
                                  "s                                 sort by the next order",
                                  "/                                 another filter; empty shows all",
                                  "q escape                          back, or quit"};
@@ -61,6 +63,7 @@ class Watch {
   void press_in_table(const Key& key, std::size_t page);
   bool press_in_filter(const Key& key);
   void open();
+  void probe();
 
   const host::RunDir run_dir_;
   control::Filter filter_;
@@ -75,7 +78,7 @@ class Watch {
   std::size_t at_ = 0, first_ = 0;  // the cursor, and the first item on the screen
   Mode mode_ = Mode::Table;
   host::NamedId opened_;
-  std::string typed_, trouble_;
+  std::string typed_, told_;
 };
 
 std::optional<std::string> Watch::look() {
@@ -157,13 +160,15 @@ std::vector<std::string> Watch::frame(ScreenSize screen, bool colour, bool inter
     if (!found)
       return {fmt::format("{} stands in no table any more; its end is in the ledger: adieu why",
                           host::printable(host::text(opened_)))};
-    return why_screen(*found, run_dir_.ledger(), colour);
+    auto screen_of_one = why_screen(*found, run_dir_.ledger(), colour);
+    if (!told_.empty()) screen_of_one.push_back(told_);
+    return screen_of_one;
   }
   lines.push_back(fmt::format("adieu: {} connection{}, by {}{}", listing_.lines.size(),
                               listing_.lines.size() == 1 ? "" : "s", kOrders[static_cast<unsigned>(order_)],
                               filter_text_.empty() ? "" : ", " + host::printable(filter_text_)));
   auto below = census_ ? notes(*census_, listing_.walk, host::now()) : std::vector<std::string>{};
-  if (!trouble_.empty()) below.push_back(trouble_);
+  if (!told_.empty()) below.push_back(told_);
   if (interactive) below.push_back(mode_ == Mode::Filter ? "filter: " + typed_ + "_" : std::string(kKeys));
   const std::size_t used = lines.size() + 1 + below.size();
   const std::size_t room = screen.rows > used ? screen.rows - used : 1;
@@ -185,6 +190,24 @@ void Watch::open() {
   mode_ = Mode::Why;
 }
 
+// The one under the cursor, or the one that is open. The answer is awaited no longer than a person notices.
+void Watch::probe() {
+  if (mode_ == Mode::Table && (at_ >= shown_.size() || shown_[at_].is_group)) return;
+  if (mode_ == Mode::Table) {
+    const Line& line = *shown_[at_].line;
+    opened_ = {census_->planes[line.plane].name, line.slot, line.generation};
+  }
+  const std::string id = host::text(opened_);
+  const auto answer = host::ApiClient(run_dir_).probe(id, milliseconds(300));
+  if (!answer)
+    told_ = answer.error().text;
+  else if (!answer->value.done)
+    told_ = fmt::format("{} was not asked: {}", id, answer->value.sentence);
+  else
+    told_ = fmt::format("{}: asked, {}", id, answer->value.heard.value_or(false) ? "and heard" : "not heard yet");
+  told_ = host::printable(told_);
+}
+
 void Watch::press_in_table(const Key& key, std::size_t page) {
   const auto move = [&](std::size_t down, std::size_t up) { at_ = at_ + down > up ? at_ + down - up : 0; };
   if (key.kind == KeyKind::Down || key.character == 'j') move(1, 0);
@@ -193,6 +216,7 @@ void Watch::press_in_table(const Key& key, std::size_t page) {
   if (key.kind == KeyKind::PageUp) move(0, page);
   if (key.kind == KeyKind::Enter) open();
   if (key.character == '?') mode_ = Mode::Help;
+  if (key.character == 'p') probe();
   if (key.character == 's') {
     order_ = static_cast<Order>((static_cast<unsigned>(order_) + 1) % kOrderCount);
     (void)look();  // said at the next tick, if it cannot
@@ -210,7 +234,7 @@ bool Watch::press_in_filter(const Key& key) {
   if (key.kind == KeyKind::Escape) mode_ = Mode::Table;
   if (key.kind != KeyKind::Enter) return false;
   auto filter = host::parse_filter({typed_});
-  trouble_ = filter ? std::string{} : filter.error().text.substr(0, filter.error().text.find('\n'));
+  told_ = filter ? std::string{} : filter.error().text.substr(0, filter.error().text.find('\n'));
   if (!filter) return false;
   filter_ = std::move(*filter);
   filter_text_ = typed_;
@@ -221,6 +245,7 @@ bool Watch::press_in_filter(const Key& key) {
 
 bool Watch::press(const Key& key, std::size_t page) {
   if (key.kind == KeyKind::Quit) return false;
+  if (mode_ != Mode::Filter && key.kind != KeyKind::Resize) told_.clear();
   const bool is_back = key.kind == KeyKind::Escape || key.character == 'q';
   switch (mode_) {
     case Mode::Filter:
@@ -231,6 +256,8 @@ bool Watch::press(const Key& key, std::size_t page) {
       press_in_table(key, page);
       return true;
     case Mode::Why:
+      if (key.character == 'p') probe();
+      [[fallthrough]];
     case Mode::Help:
       if (is_back || key.kind == KeyKind::Enter) mode_ = Mode::Table;
       return true;

@@ -176,12 +176,9 @@ std::vector<std::string> ladder_of(const host::ConnectionView& view, std::size_t
   sort(before);
   sort(after);
   const std::size_t room = most - 2 - std::min<std::size_t>(after.size(), most - 3);
-  if (before.size() > room) before.erase(before.begin(), before.end() - static_cast<std::ptrdiff_t>(room));
-  // A state is said even where the segment that led to it is left out.
-  if (!before.empty() && std::ranges::all_of(before, [](const Row& row) { return row.left.empty(); })) {
-    before.front().left = name(view.record.state);
-    before.front().right = peer_of(view.record.state);
-  }
+  // The row that names the state stays.
+  while (before.size() > std::max<std::size_t>(room, 1))
+    before.erase(before.begin() + (before[0].left.empty() ? 0 : 1));
   std::vector<std::string> lines;
   std::string head = fmt::format("{:>{}} {:>{}} │{:^{}}│ {}", "", kTime, "here", kState, "", kLane, "the peer");
   lines.push_back(std::move(head));

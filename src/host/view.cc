@@ -20,7 +20,19 @@ std::vector<std::string> ConnectionView::evidence() const {
   return sentences;
 }
 
-std::vector<std::string> ConnectionView::advice() const { return host::advice(seen.verdict, record, kind); }
+std::vector<std::string> ConnectionView::advice() const {
+  std::vector<std::string> lines = host::advice(seen.verdict, record, kind);
+  const control::Verdict& verdict = seen.verdict;
+  if (record.has_ended() || kind != plane::PlaneKind::Engine || !is_synchronized(record.state)) return lines;
+  const std::string name = printable(text(id));
+  const bool is_doubted = verdict.standing == control::Standing::Silent ||
+                          verdict.standing == control::Standing::Suspect || verdict.standing == control::Standing::Gone;
+  const bool is_unwanted =
+      verdict.wanted == control::Wanted::EndOfStreamReadNotClosed || verdict.wanted == control::Wanted::Orphan;
+  if (is_doubted && record.state != State::TimeWait) lines.push_back("ask once more, now: adieu probe " + name);
+  if (is_doubted || is_unwanted) lines.push_back("see what ending it would mean: adieu end --dry-run " + name);
+  return lines;
+}
 
 Result<control::Filter> parse_filter(const std::vector<std::string>& words) {
   std::string text;
