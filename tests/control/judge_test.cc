@@ -92,7 +92,7 @@ TEST(Judge, AnAcceptableSegmentMakesTheProvenGoneAlive) {
 TEST(Judge, TimeThatNobodyAttendedIsNoEvidence) {
   const plane::Gap gaps[] = {
       {kFirst + 10_s, kFirst + 30_s}, {kFirst + 20_s, kFirst + 40_s}, {kHeard - 500_s, kHeard - 1_s}};
-  const Attention attention{kAllAbilities, gaps, {}};
+  const Attention attention{kAllAbilities, gaps, {}, {}};
   // 30 s of the span lie in two gaps that overlap; the third lies before. In two an answer may have been missed.
   EXPECT_EQ(judged(proven(), kFirst + 130_s, kRule, attention).standing, Standing::Suspect);
   auto more = proven();
@@ -111,7 +111,7 @@ TEST(Judge, OverlappingAndUnusedGapsAreCountedOnce) {
 }
 
 TEST(Judge, NothingIsKnownOfAStoppedPlane) {
-  const Attention stopped{kAllAbilities, {}, kFirst + 50_s};
+  const Attention stopped{kAllAbilities, {}, kFirst + 50_s, {}};
   const Verdict v = judged(proven(), kFirst + 200_s, kRule, stopped);
   EXPECT_EQ(v.standing, Standing::Unknown);
   EXPECT_EQ(v.ends, Ends::Nothing);
@@ -132,7 +132,7 @@ TEST(Judge, WhoIsNotSynchronizedIsNotJudged) {
   for (const State s : {State::Listen, State::SynSent, State::SynReceived}) {
     auto r = half_closed(kHeard, s);
     EXPECT_EQ(judged(r, kHeard + 1_h).standing, Standing::Unknown) << name(s);
-    EXPECT_FALSE(may_ask(gather(r, {kAllAbilities, {}, {}}, kHeard + 1_h), kRule)) << name(s);
+    EXPECT_FALSE(may_ask(gather(r, {kAllAbilities, {}, {}, {}}, kHeard + 1_h), kRule)) << name(s);
   }
 }
 
@@ -175,9 +175,10 @@ TEST(Judge, APeerThatKeepsAcknowledgingWithAClosedWindowIsAlive) {
 
 TEST(Judge, WhatIsOutstandingIsTheOnlyQuestion) {
   auto r = half_closed(kHeard, State::CloseWait);
-  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}}, kFirst).possible, set_of(ProbeForm::DataEcho) | set_of(ProbeForm::Bare));
+  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}, {}}, kFirst).possible,
+            set_of(ProbeForm::DataEcho) | set_of(ProbeForm::Bare));
   r.oldest_unacked = kHeard + 1_s;
-  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}}, kFirst).possible, set_of(ProbeForm::Pending));
+  EXPECT_EQ(gather(r, {kAllAbilities, {}, {}, {}}, kFirst).possible, set_of(ProbeForm::Pending));
 }
 
 TEST(Judge, AnIdleEstablishedConnectionIsNotAskedUnlessTheRuleSaysSo) {
@@ -193,7 +194,7 @@ TEST(Judge, AnIdleEstablishedConnectionIsNotAskedUnlessTheRuleSaysSo) {
 }
 
 TEST(Judge, APlaneThatMayMissSignsOfLifeProvesNobodyGone) {
-  const Attention deaf{without(plane::Ability::ReportsHeard), {}, {}};
+  const Attention deaf{without(plane::Ability::ReportsHeard), {}, {}, {}};
   const Verdict v = judged(proven(), kFirst + 1_h, kRule, deaf);
   EXPECT_EQ(v.standing, Standing::Suspect);
   EXPECT_TRUE(v.grounds.find(GroundKind::SignsMayBeMissed));
@@ -228,7 +229,7 @@ TEST(Judge, SaysWhatWillEndIt) {
   Rule dry = kRule;
   dry.act = false;
   EXPECT_EQ(judged(proven(), kFirst + 100_s, dry).ends, Ends::Nothing);
-  const Attention unguarded{without(plane::Ability::GuardedAbort), {}, {}};
+  const Attention unguarded{without(plane::Ability::GuardedAbort), {}, {}, {}};
   EXPECT_EQ(judged(proven(), kFirst + 100_s, kRule, unguarded).ends, Ends::Nothing);
   auto over = proven();
   over.reason = EndReason::Commanded;
