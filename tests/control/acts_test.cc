@@ -423,7 +423,7 @@ TEST(ProbeBudget, SpreadsTheQuestionsToOneHostAndAsksEverybodyAtLast) {
     EXPECT_LE(asked_by_now, static_cast<std::size_t>(second) * 10 + 3);
   }
   std::size_t never = 0;
-  for (const auto& [slot, peer] : world.peers) never += peer.commands.empty() ? 1 : 0;
+  for (const auto& [slot, peer] : world.peers) never += peer.commands.empty() ? 1U : 0U;
   EXPECT_LT(never, 60U);
   EXPECT_GT(asked_by_now, 300U);
 }
