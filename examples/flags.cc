@@ -47,9 +47,9 @@ ClientFlags client_flags(int argc, char** argv) {
   return flags;
 }
 
-ServerFlags server_flags(int argc, char** argv) {
+ServerFlags server_flags(int argc, char** argv, const char* what) {
   ServerFlags flags;
-  CLI::App app("Sends \"xxxxx\" without end to whoever connects.");
+  CLI::App app(what);
   add_engine_flags(app, flags.engine);
   app.add_option("--seconds", flags.seconds, "exit after so long");
   app.add_option("--pace", flags.pace_ms, "milliseconds between two words")->capture_default_str();

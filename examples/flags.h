@@ -1,4 +1,4 @@
-// The command lines of both examples. What does not live here: what they do with them.
+// The command lines of the examples. What does not live here: what they do with them.
 #pragma once
 
 #include <cstddef>
@@ -26,4 +26,4 @@ struct ServerFlags {
 
 // Exit with a clear line when the command line is wrong, and after --help.
 ClientFlags client_flags(int argc, char** argv);
-ServerFlags server_flags(int argc, char** argv);
+ServerFlags server_flags(int argc, char** argv, const char* what = "Sends \"xxxxx\" without end to whoever connects.");

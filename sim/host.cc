@@ -123,6 +123,7 @@ void Host::vanish(Instant now) {
 
 void Host::thaw(Instant now) {
   frozen_ = false;
+  if (attendant_) attendant_->slept(now);
   step(now);
 }
 

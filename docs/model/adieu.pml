@@ -8,7 +8,8 @@
 
    Bounds: one slot, GENS connections in it one after the other; N questions over T attended ticks; RING commands and
    RECEIPTS receipts; FAULTS faults of any kind, in any order: control killed, control stopped, plane killed, plane (or
-   its host) asleep, disk full. A fault lasts at most two ticks (longer adds nothing: all counts are full by then).
+   its host) asleep, disk full, and an eviction, which is none but costs as much. A fault lasts at most two ticks
+   (longer adds nothing: all counts are full by then).
 
    Time is a tick: the time for an answer, the spacing of questions, the life of a command. Between two ticks everybody
    who runs has a turn, in every possible order; that, and that faults are finitely many (control is started again, the
@@ -17,13 +18,16 @@
    Abstracted: the count of segments heard is whether it moved (it does not come round within the life of a command),
    the epoch is whether a later control plane has begun; forms of a question are whether one is left untried; states are
    CLOSE-WAIT with nothing outstanding (Idle), with data outstanding (Sending), and LAST-ACK (Closed). The control
-   plane acts (no dry run), and the plane has every ability. A peer that is There within the bound loses fewer than N
-   answers in a row; an answer that this host sleeps through is one of those (SLEEP_SPOILS: not so).
+   acts (no dry run), and the plane has every ability. A peer that is There within the bound loses fewer than N
+   answers in a row; what this host sleeps through comes on top of that, and its question does not count. Each gap (host
+   or plane asleep; control stopped or killed for a tick) is remembered by the next control plane too. Of which form a
+   question was that a gap took is not known here: the code asks for one more of each, the model for none. Over
+   budget may be any idle connection at any time, and it goes first.
 
    Each switch takes one guard away; spin must then find a fault (tests/model/model_test.py):
    NO_HEARD_CHECK NO_GENERATION_CHECK NO_EPOCH_CHECK NO_EXPIRY_CHECK NO_RECEIPT_ROOM RING_BEFORE_LEDGER
-   FORGET_BEFORE_LEDGER FEWER_QUESTIONS NO_SPAN NEVER_AGAIN, and two limits of the code that are known (README.md):
-   DEATH_ON_FULL_DISK SLEEP_SPOILS. */
+   FORGET_BEFORE_LEDGER FEWER_QUESTIONS NO_SPAN NEVER_AGAIN SPOILED_COUNTS (a question that a gap took counts all the
+   same) BURIED_ONCE (a dead plane's last words are offered to the ledger once, not until it has kept them). */
 
 #ifndef N
 #define N 2
@@ -55,7 +59,8 @@
 /* Commands. */
 #define None 0
 #define Probe 1
-#define Abort 2
+#define Abort 2 /* it is gone */
+#define Evict 3 /* an abort for another reason, whatever the peer says: a budget, a person's word */
 /* Outcomes. */
 #define Done 1
 #define WrongIdentity 2
@@ -112,11 +117,13 @@ typedef Receipt {
 bit live = 1;
 byte gen = 1;
 byte opens = 1;
-byte phase = Idle;
+unsigned phase : 2 = Idle;
 byte age;     /* ticks since heard */
-byte asked;   /* questions since heard, the one on its way included */
-byte on_way;  /* 1: the last one may be answered; 2: its answer is lost */
-byte span;    /* attended ticks since the first of them */
+bit asked;    /* since heard */
+byte proof;   /* questions that count, the one on its way included */
+byte debt;    /* questions yet to be asked that will not count: more gaps than questions */
+unsigned on_way : 2;  /* 1: the last one may be answered; 2: its answer is lost */
+byte span;    /* attended ticks since the first question */
 bit untried;  /* a possible form has not been tried */
 /* The plane. */
 bit asleep;
@@ -125,7 +132,7 @@ bit dead;
 bit half; /* a command is done and its receipt not yet written */
 Receipt writing;
 /* The peer. */
-byte peer = There;
+unsigned peer : 2 = There;
 byte missed; /* answers lost in a row */
 bit said;    /* it spoke of itself in this tick */
 /* The rings. */
@@ -134,24 +141,24 @@ byte waiting;
 Receipt receipts[RECEIPTS];
 byte written;
 /* The control plane. */
-byte control = Up;
-byte away; /* ticks that it is not Up */
-byte step = Drain;
+unsigned control : 2 = Up;
+unsigned away : 2; /* ticks that it is not Up */
+unsigned step : 3 = Drain;
 bit attended; /* in this tick */
 bit hint;     /* it may look again: an event told it of a sign of life */
 byte told;    /* receipts that the controller has heard */
 bit entry;
 byte entry_gen;
-byte decided;
-byte in_flight;
+unsigned decided : 3;
+unsigned in_flight : 2;
 bit in_flight_late;
 bit hold; /* no command before the next tick */
-byte since = First;
+unsigned since : 2 = First;
 Command pending; /* decided, not yet published */
 bit told_verdict;
 /* The ledger. */
 bit disk_full;
-byte full_for;
+unsigned full_for : 2;
 /* The adversary's budget, and what is owed: commands that ended something and are not yet told of in the ledger. */
 byte faults = FAULTS;
 byte owed;
@@ -166,6 +173,7 @@ c_decl {
 }
 
 #define NOTE_VERDICT c_code { note_verdict(n_before, n_since, n_after, n_kind); }
+#define NOTE_EVICTION c_code { note_eviction(n_after); }
 #define NOTE_RECEIPT c_code { note_receipt(n_kind, n_outcome); }
 
 inline clear_command(c) {
@@ -183,7 +191,7 @@ inline copy_receipt(to, from) {
   to.mine = from.mine
 }
 inline forget_questions() {
-  asked = 0; on_way = 0; span = 0; untried = (phase == Closed -> 1 : 0)
+  asked = 0; proof = 0; debt = 0; on_way = 0; span = 0; untried = (phase == Closed -> 1 : 0)
 }
 inline forget_entry() {
   entry = 0; entry_gen = 0; decided = Unknown; in_flight = None; in_flight_late = 0; hold = 0
@@ -197,9 +205,31 @@ inline nothing_is_mine() {
   writing.mine = 0;
   i = 0
 }
+/* More than MOST prove nothing else, were all faults that are left gaps. */
+#define MOST (N + 1 + faults)
+inline ask() {
+  asked = 1; untried = 0;
+  if
+  :: debt > 0 -> debt--
+  :: debt == 0 && proof < MOST -> proof++
+  :: else
+  fi
+}
+/* Nobody attended, or this host was asleep: one question may have been answered unheard, and does not count. */
+inline spoil() {
+#ifndef SPOILED_COUNTS
+  if
+  :: asked && proof > 0 -> proof--
+  :: asked && proof == 0 -> debt++
+  :: else
+  fi
+#else
+  skip
+#endif
+}
 inline end_connection() {
   live = 0; phase = Idle; age = 0; missed = 0; peer = There; said = 0;
-  asked = 0; on_way = 0; span = 0; untried = 0
+  asked = 0; proof = 0; debt = 0; on_way = 0; span = 0; untried = 0
 }
 
 /* ---- the peer and the application ---- */
@@ -253,22 +283,24 @@ inline take() {
   NOTE_RECEIPT;
   if
   :: n_outcome == Done && n_kind == Probe ->
-     asked = (asked <= N -> asked + 1 : asked); on_way = 1; untried = 0
-  :: n_outcome == Done && n_kind == Abort ->
-     /* No living connection is ended. */
+     ask(); on_way = 1
+  :: n_outcome == Done && n_kind >= Abort ->
+     /* No other is ended than was meant. */
      assert(ring[0].gen == gen);
-     assert(!ring[0].heard_since);
      assert(!ring[0].late);
      assert(!ring[0].old_epoch);
-     assert(peer != There);
-     assert(span >= T);
+     /* No living connection is ended for its silence. */
+     assert(n_kind == Evict || !ring[0].heard_since);
+     assert(n_kind == Evict || peer != There);
+     assert(n_kind == Evict || span >= T);
      /* No end without its verdict in the ledger. */
      assert(ring[0].recorded);
      owed++;
      end_connection()
   :: else
   fi;
-  writing.kind = ring[0].kind; writing.gen = ring[0].gen; writing.outcome = n_outcome;
+  writing.kind = (ring[0].kind == Evict -> Abort : ring[0].kind);
+  writing.gen = ring[0].gen; writing.outcome = n_outcome;
   writing.recorded = ring[0].recorded; writing.mine = ring[0].mine;
   i = 0;
   do :: i + 1 < RING -> copy_command(ring[i], ring[i + 1]); i++ :: else -> break od;
@@ -359,7 +391,7 @@ inline forget_receipts() {
 
 /* Judge. */
 inline judge() {
-  s_unanswered = asked - (on_way > 0 -> 1 : 0);
+  s_unanswered = proof - (on_way > 0 && proof > 0 -> 1 : 0);
   if
   :: age < INTERVAL -> s_now = Alive
   :: age >= INTERVAL && s_unanswered == 0 -> s_now = Silent
@@ -435,6 +467,21 @@ inline look() {
   fi;
   n_before = 0; n_since = 0; n_after = 0; n_kind = 0; s_now = 0; s_unanswered = 0; s_news = 0
 }
+/* Controller::end_of_round, after the look of the same round: over its budget. What is remembered of the ladder
+   stays. */
+inline evict() {
+  judge();
+  n_after = s_now; n_kind = Evict;
+  if
+  :: !disk_full -> told_verdict = 1; since = Same; NOTE_EVICTION
+  :: else -> told_verdict = 0
+  fi;
+  entry = 1; entry_gen = gen; in_flight = Abort; in_flight_late = 0; /* to its plane it is one */
+  pending.kind = Evict; pending.gen = gen; pending.phase = phase;
+  attended = 0;
+  step = Commit;
+  n_after = 0; n_kind = 0; s_now = 0; s_unanswered = 0
+}
 inline finish_round() {
   step = Drain; attended = 1; told_verdict = 0;
   clear_command(pending)
@@ -444,7 +491,7 @@ inline publish() {
   if
   :: pending.kind == None -> skip
 #ifndef RING_BEFORE_LEDGER
-  :: pending.kind == Abort && !pending.recorded ->
+  :: pending.kind >= Abort && !pending.recorded ->
      if :: entry -> in_flight = None; in_flight_late = 0; hold = 1 :: else fi
 #endif
   :: else -> pending.mine = 1; copy_command(ring[waiting], pending); waiting++
@@ -461,10 +508,11 @@ inline start_control() {
   i = 0;
   do :: i < RING -> ring[i].old_epoch = (ring[i].kind != None -> 1 : 0); i++ :: else -> break od;
   i = 0;
+  if :: away > 0 -> spoil() :: else fi;
   control = Up; away = 0
 }
-/* Attendant::plane_failed, and another plane begins. A done command whose receipt was never written stands in the
-   record of the end. */
+/* Attendant::plane_failed, when the ledger can keep what it says, and another plane begins. A done command whose
+   receipt was never written stands in the record of the end. */
 inline bury_plane() {
   if :: half && writing.kind == Abort && writing.outcome == Done -> keep(writing) :: else fi;
   told = written;
@@ -476,18 +524,14 @@ inline bury_plane() {
 
 /* ---- time ---- */
 
-#ifdef SLEEP_SPOILS
-#define ANSWERED (on_way != 1 || peer != There || asleep)
-#else
 #define ANSWERED (on_way != 1 || peer != There)
-#endif
 #define CONTROL_HAD_ITS_TURN ((control == Up && attended) || (control != Up && away < LONGEST))
 #define PLANE_HAD_ITS_TURN                                                   \
   (!half && ((asleep && !stale) || (!asleep && (waiting == 0 || written == RECEIPTS))) && \
    (!dead || control != Up || disk_full))
 
 inline tick() {
-  if :: live && asked > 0 && control == Up && attended && !asleep && span < T -> span++ :: else fi;
+  if :: live && asked && control == Up && attended && !asleep && span < T -> span++ :: else fi;
   if :: live && age < INTERVAL -> age++ :: else fi;
   on_way = 0;
   i = 0;
@@ -511,6 +555,7 @@ active proctype world() {
        hint = (control == Up && attended -> 1 : 0) }
   :: d_step { live && !asleep && !dead && on_way == 1 && peer == There -> hear() }
   :: d_step { live && on_way == 1 && peer == There && missed + 1 < N -> on_way = 2; missed++ }
+  :: d_step { live && asleep && on_way == 1 && peer == There -> on_way = 2 }
   :: d_step { live && peer == There -> peer = Cut }
   :: d_step { live && peer != Vanished -> peer = Vanished }
   /* the application, and the protocol's own ends */
@@ -535,6 +580,10 @@ active proctype world() {
 #endif
               step = Look }
   :: d_step { control == Up && !dead && step == Look -> look() }
+  :: d_step { faults > 0 && control == Up && !dead && step == Look && live && phase == Idle && !stale &&
+              waiting < RING ->
+              look();
+              if :: pending.kind == None && in_flight == None -> faults--; evict() :: else fi }
 #ifndef RING_BEFORE_LEDGER
   :: d_step { control == Up && !dead && step == Commit ->
               pending.recorded = (pending.kind != None && told_verdict && !disk_full -> 1 : 0);
@@ -543,7 +592,7 @@ active proctype world() {
 #else
   :: d_step { control == Up && !dead && step == Commit -> publish() }
 #endif
-#ifdef DEATH_ON_FULL_DISK
+#ifdef BURIED_ONCE
   :: d_step { control == Up && dead -> bury_plane(); finish_round() }
 #else
   :: d_step { control == Up && dead && !disk_full -> bury_plane(); finish_round() }
@@ -552,9 +601,11 @@ active proctype world() {
   :: d_step { faults > 0 && control != Down -> faults--; stop_control_process() }
   :: d_step { control == Down -> start_control() }
   :: d_step { faults > 0 && control == Up -> faults--; control = Stopped; away = 0 }
-  :: d_step { control == Stopped -> control = Up; away = 0 }
+  :: d_step { control == Stopped ->
+              if :: away > 0 -> spoil() :: else fi;
+              control = Up; away = 0 }
   :: d_step { faults > 0 && !asleep && !dead -> faults--; asleep = 1 }
-  :: d_step { asleep -> asleep = 0; stale = 0; attended = (step == Drain -> 0 : attended) }
+  :: d_step { asleep -> spoil(); asleep = 0; stale = 0; attended = (step == Drain -> 0 : attended) }
   :: d_step { faults > 0 && !dead -> faults--; dead = 1; asleep = 0; stale = 0; end_connection() }
   :: d_step { faults > 0 && !disk_full -> faults--; disk_full = 1; full_for = 0 }
   :: d_step { disk_full -> disk_full = 0; full_for = 0 }
@@ -564,7 +615,7 @@ active proctype world() {
               live && phase != Idle && !asleep && !dead && (peer != There || missed + 1 < N) ->
               if :: peer == There -> missed++ :: else fi;
               tick();
-              asked = (asked <= N -> asked + 1 : asked); untried = 0 }
+              ask() }
   od
 }
 

@@ -31,8 +31,8 @@ and the next one adopts what still runs.
     {"ls", R"(Lists the connections of every plane, one a line: those that will never end by themselves first, and among
 those the one longest in its state. Control need not run; what is shown is read from the planes' own tables.
 
-Columns are those of ss(8), then: Standing, what is known of the peer (alive, silent, suspect, gone, unknown, ended); Age,
-the time in that state; Ends, what will end it ("never", "in 41 s", "unknown: ..."); ID, its name for `adieu why`.
+Columns are those of ss(8), then: Standing, what is known of the peer (alive, silent, suspect, gone, unknown, ended);
+Age, the time in that state; Ends, what will end it ("never", "in 41 s", "unknown: ..."); ID, its name for `adieu why`.
 A dash is a fact that its plane cannot know.
 # FILTER
 The words after the options are one filter, in the grammar of ss(8) and with words of adieu's own. Only what surely
@@ -114,7 +114,8 @@ run.
     adieu log --follow --json engine/12.3
 )"},
     {"story", R"(Tells the half-close story, chapter by chapter, in network namespaces of its own: what happens is drawn
-as it was seen on the wire, and each claim is checked on the wire, in ss(8) and in the tables. It changes nothing outside.
+as it was seen on the wire, and each claim is checked on the wire, in ss(8) and in the tables. It changes nothing
+outside.
 # EXIT STATUS
 0 when every claim held, 1 when one did not, 2 on trouble.
 )"},

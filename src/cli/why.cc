@@ -46,6 +46,7 @@ Wanted parse(const std::vector<std::string>& what) {
 
 constexpr std::size_t kScreen = 24;
 constexpr std::size_t kMostEvidence = 6;
+constexpr std::size_t kMostAdvice = 3;
 constexpr std::size_t kMostLedger = 2;
 
 // The screen, gathered before it is printed: what comes last has what room is left.
@@ -80,18 +81,19 @@ std::string count(std::uint32_t octets) {
 void add_head(Screen& screen, const host::ConnectionView& view) {
   const plane::Record& r = view.record;
   const control::Verdict& verdict = view.seen.verdict;
-  const std::string who = view.holder_process == 0
-                              ? std::string{}
-                              : fmt::format(", {} pid {}", host::printable(view.comm), view.holder_process);
-  screen.line(host::printable(host::text(view.id)), fmt::format("  {} -> {}   {} plane{}", host::text(r.local),
-                                                                host::text(r.remote), host::name(view.kind), who));
+  screen.line(host::printable(host::text(view.id)),
+              fmt::format("  {} -> {}", host::text(r.local), host::text(r.remote)));
   const std::string age =
       r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("a time not known");
   const std::string_view standing = control::name(verdict.standing);
   screen.line("state",
-              fmt::format("{} for {}; peer {}; here: {}; unread {}, unacknowledged {}", name(r.state), age,
-                          screen.paint(colour_of(standing), standing),
-                          r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread), count(r.unsent)));
+              fmt::format("{} for {}; peer {}", name(r.state), age, screen.paint(colour_of(standing), standing)));
+  const std::string who = view.holder_process == 0
+                              ? std::string{}
+                              : fmt::format(", {} pid {}", host::printable(view.comm), view.holder_process);
+  screen.line("here", fmt::format("{}; unread {}, unacknowledged {}; {} plane{}",
+                                  r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread),
+                                  count(r.unsent), host::name(view.kind), who));
 }
 
 std::string will_end(const host::ConnectionView& view) {
@@ -125,7 +127,8 @@ void add_judgement(Screen& screen, const host::ConnectionView& view) {
         "  control is {}: not judged since {}", name(view.control),
         view.judged_at.is_known() ? host::readable(view.now - view.judged_at) + " ago" : std::string("the beginning")));
   const auto advice = view.advice();
-  for (std::size_t i = 0; i < advice.size(); ++i) screen.line(i == 0 ? "you can" : "", advice[i]);
+  for (std::size_t i = 0; i < std::min(advice.size(), kMostAdvice); ++i)
+    screen.line(i == 0 ? "you can" : "", advice[i]);
 }
 
 std::string row_of(const host::LedgerVerdict& v) {

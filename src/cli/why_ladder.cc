@@ -16,8 +16,10 @@ using control::Standing;
 constexpr std::size_t kLane = 44;   // columns between the two rails
 constexpr std::size_t kTime = 15;   // "23 h 59 min ago"
 constexpr std::size_t kState = 12;  // SYN-RECEIVED
-// Facts of one segment have instants this near to each other.
-constexpr Duration kSame = milliseconds(2);
+// Facts of one segment have instants this near to each other; what the kernel tells of a socket is coarser.
+Duration nearness(plane::PlaneKind kind) {
+  return kind == plane::PlaneKind::Kernel ? milliseconds(150) : milliseconds(20);
+}
 
 enum class Way : std::uint8_t { ToPeer, Unanswered, Planned, FromPeer, Mark };
 
@@ -96,38 +98,48 @@ std::string asked(unsigned number, unsigned of) {
   return number == 1 ? fmt::format("asked, 1 of {}, no answer", of) : fmt::format("asked, {} of {}, no answer", of, of);
 }
 
+// What was sent since the peer was last heard.
+void add_unanswered(std::vector<Row>& rows, const plane::Record& r) {
+  if (r.oldest_unacked.is_known() && r.attempts > 0) {
+    const bool is_fin = r.send_shut && (r.unsent == 0 || r.unsent == plane::kUnknownCount);
+    std::string text = fmt::format("{}, sent {} times, no ACK", is_fin ? "FIN" : "data", r.attempts);
+    // The FIN that led to this state is the one that waits.
+    if (is_fin && rows.front().way == Way::ToPeer) {
+      rows.front().way = Way::Unanswered;
+      rows.front().label = std::move(text);
+    } else {
+      rows.push_back({r.oldest_unacked, Way::Unanswered, std::move(text)});
+    }
+  }
+  const unsigned probes = std::accumulate(std::begin(r.probes), std::end(r.probes), 0U);
+  if (probes > 0) rows.push_back({r.probe_first, Way::Unanswered, asked(1, probes)});
+  if (probes > 1) rows.push_back({r.probe_last, Way::Unanswered, asked(probes, probes)});
+}
+
 std::vector<Row> past(const host::ConnectionView& view) {
   const plane::Record& r = view.record;
-  std::vector<Row> rows;
-  const auto add = [&rows](Row row) {
-    if (!row.at.is_known()) return;
-    const auto same = [&](const Row& other) {
-      return other.way == row.way && other.at - row.at < kSame && row.at - other.at < kSame;
-    };
-    if (std::ranges::none_of(rows, same)) rows.push_back(std::move(row));
-  };
+  const Duration near = nearness(view.kind);
+  const auto is_same = [near](Instant a, Instant b) { return a - b < near && b - a < near; };
   // The kernel does not tell when a socket came into its state, nor by which segment.
   Row entered =
       view.kind == plane::PlaneKind::Kernel ? Row{r.state_entered, Way::Mark, "first seen in this state"} : entry_of(r);
   entered.left = name(r.state);
   entered.right = peer_of(r.state);
-  const Standing standing = view.seen.verdict.standing;
-  if (!entered.right.empty() && standing != Standing::Alive) entered.right += " ?";
-  add(entered);
+  if (!entered.right.empty() && view.seen.verdict.standing != Standing::Alive) entered.right += " ?";
+  std::vector<Row> rows{entered};
+  const auto add = [&](Row row) {
+    if (!row.at.is_known()) return;
+    if (is_same(row.at, entered.at)) row.at = entered.at;  // told in the order in which it is added
+    const auto same = [&](const Row& other) { return other.way == row.way && is_same(other.at, row.at); };
+    if (std::ranges::none_of(rows, same)) rows.push_back(std::move(row));
+  };
   add({r.progress_in, Way::FromPeer, is_receiving_closed(r.state) ? "FIN" : "data"});
   add({r.progress_out, Way::FromPeer, "ACK of what we sent"});
   add({r.last_heard, Way::FromPeer, "last heard"});
-  if (r.has_ended()) return rows;
   for (Row& row : rows)
-    if (row.at == r.last_heard && row.way == Way::FromPeer && row.label != "last heard") row.label += " (last heard)";
-  if (r.oldest_unacked.is_known() && r.attempts > 0) {
-    const bool is_fin = r.send_shut && (r.unsent == 0 || r.unsent == plane::kUnknownCount);
-    rows.push_back({r.oldest_unacked, Way::Unanswered,
-                    fmt::format("{}, sent {} times, no ACK", is_fin ? "FIN" : "data", r.attempts)});
-  }
-  const unsigned probes = std::accumulate(std::begin(r.probes), std::end(r.probes), 0U);
-  if (probes > 0) rows.push_back({r.probe_first, Way::Unanswered, asked(1, probes)});
-  if (probes > 1) rows.push_back({r.probe_last, Way::Unanswered, asked(probes, probes)});
+    if (row.way == Way::FromPeer && is_same(row.at, r.last_heard) && row.label != "last heard")
+      row.label += " (last heard)";
+  if (!r.has_ended()) add_unanswered(rows, r);
   std::erase_if(rows, [](const Row& row) { return !row.at.is_known(); });
   return rows;
 }

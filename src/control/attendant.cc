@@ -82,11 +82,16 @@ std::optional<Attendant::Answer> Attendant::poll_answer() {
   return first;
 }
 
-void Attendant::answer(std::uint64_t verdict, std::optional<plane::Outcome> outcome, State state) {
-  const auto found = std::ranges::find(asked_, verdict, &Asked::verdict);
-  if (found == asked_.end()) return;
-  answers_.push_back({found->ticket, verdict, outcome, state});
-  asked_.erase(found);
+void Attendant::answer(std::vector<Asked>::iterator asked, std::optional<plane::Outcome> outcome, State state) {
+  answers_.push_back({asked->ticket, asked->verdict == kUnrecorded ? 0 : asked->verdict, outcome, state});
+  asked_.erase(asked);
+}
+
+void Attendant::answer(std::uint32_t plane, const plane::Receipt& receipt) {
+  const auto found = std::ranges::find_if(asked_, [&](const Asked& asked) {
+    return asked.plane == plane && asked.verdict == receipt.verdict && asked.id == receipt.id;
+  });
+  if (found != asked_.end()) answer(found, receipt.outcome, receipt.state);
 }
 
 Instant Attendant::next_deadline() const { return earlier(sweep_at_, controller_.next_deadline()); }
@@ -111,7 +116,7 @@ void Attendant::drain_receipts(std::uint32_t index, Instant now) {
     if (number > w.receipts_read) {
       ++(receipt ? counts_.receipts : counts_.receipts_lost);
       if (receipt) controller_.receipt(index, *receipt, now);
-      if (receipt) answer(receipt->verdict, receipt->outcome, receipt->state);
+      if (receipt) answer(index, *receipt);
     }
     const bool recorded = receipt && receipt->verdict != kUnrecorded;
     if (recorded) kept = ledger_.receipt(index, *receipt) && kept;
@@ -215,17 +220,16 @@ void Attendant::carry_out(Instant now) {
 void Attendant::publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now) {
   if (recorded && !decision.is_routine) ++counts_.verdicts;
   if (!decision.command) return;
-  const std::uint64_t verdict = recorded.value_or(0);
-  if (decision.ticket != 0) asked_.push_back({decision.ticket, verdict, decision.plane});
   Watched& w = planes_[decision.plane];
   plane::Command command = *decision.command;
   command.verdict = recorded.value_or(kUnrecorded);
+  if (decision.ticket != 0) asked_.push_back({decision.ticket, command.verdict, decision.plane, command.id});
   command.epoch = w.writer.epoch();
   const bool allowed = recorded || !is_destructive(command.kind);
   if (!allowed || !w.writer.write(command, w.table.commands_taken())) {
     ++counts_.withheld;
     controller_.withheld(decision, now);
-    if (decision.ticket != 0) answer(verdict, std::nullopt, command.expected_state);
+    if (decision.ticket != 0) answer(asked_.end() - 1, std::nullopt, command.expected_state);
     if (!recorded || decision.is_routine) return;
     plane::Receipt never_given{.command = 0,
                                .verdict = *recorded,
@@ -276,7 +280,7 @@ bool Attendant::plane_failed(std::uint32_t index, Instant now) {
   while (true) {
     const auto left = std::ranges::find(asked_, index, &Asked::plane);
     if (left == asked_.end()) break;
-    answer(left->verdict, std::nullopt, State::Closed);
+    answer(left, std::nullopt, State::Closed);
   }
   if (!w.all_seen || w.writer.receipts_taken() < w.table.receipts_written()) return false;
   controller_.plane_failed(index);

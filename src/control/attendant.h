@@ -50,7 +50,7 @@ class Attendant {
   // What became of a person's request.
   struct Answer {
     std::uint64_t ticket = 0;
-    std::uint64_t verdict = 0;              // 0: the ledger could not write it, and nothing was done
+    std::uint64_t verdict = 0;              // 0: the ledger could not write it; then only questions are put
     std::optional<plane::Outcome> outcome;  // nullopt: the plane never had it, or has failed
     State state = State::Closed;            // after it
   };
@@ -110,7 +110,14 @@ class Attendant {
   // Ledger, then rings.
   void carry_out(Instant now);
   void publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now);
-  void answer(std::uint64_t verdict, std::optional<plane::Outcome> outcome, State state);
+  struct Asked {
+    std::uint64_t ticket = 0;
+    std::uint64_t verdict = 0;  // kUnrecorded: the ledger does not know it
+    std::uint32_t plane = 0;
+    plane::ConnectionId id;
+  };
+  void answer(std::vector<Asked>::iterator asked, std::optional<plane::Outcome> outcome, State state);
+  void answer(std::uint32_t plane, const plane::Receipt& receipt);
   bool commit();
   std::uint32_t room(const Watched& watched) const;
 
@@ -119,11 +126,6 @@ class Attendant {
   Controller controller_;
   std::vector<Watched> planes_;
   Instant sweep_at_;
-  struct Asked {
-    std::uint64_t ticket = 0;
-    std::uint64_t verdict = 0;
-    std::uint32_t plane = 0;
-  };
   std::vector<Asked> asked_;  // requests whose receipt has not come
   std::deque<Answer> answers_;
   Counts counts_;

@@ -143,9 +143,15 @@ void Controller::look_at(Entry& entry, Instant at, Instant now) {
 bool Controller::is_quiet(const plane::Glance& g, Instant now) const {
   if (g.reason != EndReason::None) return true;
   if (policy_.acts_undoubted(g.state)) return false;
-  if (now - g.last_heard <= policy_.least_interval()) return true;
+  if (now - g.last_heard <= heard_lately()) return true;
   return !g.was_asked && !g.is_owed && (g.state == State::Established || g.state == State::TimeWait) &&
-         !policy_.asks_idle(g.state);
+         !policy_.asks_idle(g.state) && heard_lately() == policy_.least_interval();
+}
+
+// Nobody is asked who was heard within it: a path that has been learned to forget sooner is asked sooner.
+Duration Controller::heard_lately() const {
+  return policy_.keeps_learned_paths() ? earlier(policy_.least_interval(), interval_within(book_.shortest_path_timer()))
+                                       : policy_.least_interval();
 }
 
 bool Controller::passes_by(std::uint32_t index, std::uint32_t slot, const plane::Glance& glance, Instant now) {
@@ -170,7 +176,11 @@ Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, 
   d.plane = index;
   d.id = id;
   d.before = entry == nullptr ? Standing::Unknown : entry->decided;
-  const HostFacts host = entry == nullptr ? HostFacts{} : book_.facts(entry->host);
+  HostFacts host;
+  if (entry != nullptr)
+    host = book_.facts(entry->host);
+  else if (policy_.keeps_learned_paths())
+    host = book_.facts(record.remote.address);
   rule = rule_for(d, record, host, now);
   d.evidence = gather(record, {p.facts.abilities, p.gaps, p.stopped_since, p.facts.time_wait}, now);
   d.evidence.host = host;

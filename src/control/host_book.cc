@@ -94,7 +94,9 @@ void HostBook::answered(Handle handle, std::uint32_t unanswered) {
 }
 
 void HostBook::forgot(Handle handle, Duration timer) {
-  if (handle != kNone) hosts_[handle].path_timer = earlier(hosts_[handle].path_timer, timer);
+  if (handle == kNone) return;
+  hosts_[handle].path_timer = earlier(hosts_[handle].path_timer, timer);
+  shortest_path_timer_ = earlier(shortest_path_timer_, timer);
 }
 
 HostFacts HostBook::facts(Handle handle) const {
@@ -106,6 +108,11 @@ HostFacts HostBook::facts(Handle handle) const {
   facts.lost = host.asked < kFewestFates ? 0 : static_cast<double>(host.lost) / static_cast<double>(host.asked);
   facts.path_timer = host.path_timer;
   return facts;
+}
+
+HostFacts HostBook::facts(const Address& address) const {
+  const auto found = places_.find(address);
+  return found == places_.end() ? HostFacts{} : facts(found->second);
 }
 
 Instant HostBook::next_probe(Handle handle, Instant now) const {

@@ -39,6 +39,9 @@ class HostBook {
   void forgot(Handle handle, Duration timer);
 
   HostFacts facts(Handle handle) const;
+  HostFacts facts(const Address& host) const;
+  // The shortest timer of a path that was forgotten; max(): none was.
+  Duration shortest_path_timer() const { return shortest_path_timer_; }
   // The instant from which the next question may go; spend_probe() takes it.
   Instant next_probe(Handle handle, Instant now) const;
   void spend_probe(Handle handle, std::uint32_t per_second, Instant now);
@@ -64,6 +67,7 @@ class HostBook {
 
   std::map<Address, Handle> places_;
   Slab<Host> hosts_;
+  Duration shortest_path_timer_ = Duration::max();
   std::uint32_t doubted_ = 0;  // in all
   // Doubted hosts by a few bits of their address: most others are told apart without a look into the map.
   static constexpr unsigned kShadows = 4096;

@@ -44,9 +44,11 @@ std::expected<Policy, PolicyError> Policy::make(std::vector<Clause> clauses) {
 void Policy::derive() {
   least_interval_ = Duration::max();
   asks_idle_ = acts_undoubted_ = 0;
+  keeps_learned_paths_ = false;
   for (const Clause& clause : clauses_) {
     const StateSet states = clause.filter.states();
     acts_undoubted_ |= states_acted_on(clause);
+    keeps_learned_paths_ = keeps_learned_paths_ || clause.rule.keep_path == KeepPath::Learned;
     for (unsigned s = 0; s < kStates; ++s) {
       const auto state = static_cast<State>(s);
       if (!contains(states, state)) continue;

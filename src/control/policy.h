@@ -72,6 +72,8 @@ class Policy {
   Rule in_state(const Rule& rule, State state, const HostFacts& host) const;
   // No rule asks whoever was heard within it, nor doubts him.
   Duration least_interval() const { return least_interval_; }
+  // Some rule keeps the paths to hosts by what has been learned of them.
+  bool keeps_learned_paths() const { return keeps_learned_paths_; }
   // Some rule may ask an idle connection in this state; some rule may act on one that nobody doubts.
   bool asks_idle(State state) const { return contains(asks_idle_, state); }
   bool acts_undoubted(State state) const { return contains(acts_undoubted_, state); }
@@ -86,6 +88,7 @@ class Policy {
  private:
   std::vector<Clause> clauses_;
   Duration least_interval_;
+  bool keeps_learned_paths_ = false;
   StateSet asks_idle_ = 0;
   StateSet acts_undoubted_ = 0;
 };

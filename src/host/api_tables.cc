@@ -42,6 +42,12 @@ std::optional<ConnectionView> ApiTables::read(std::size_t index, std::uint32_t s
   view.judged_at = status ? status->swept_at : Instant::unknown();
   view.seen =
       control::look_on(view.record, facts_[index], plane.table.heartbeat(), snapshot_.policy->policy, status, view.now);
+  view.plane = static_cast<std::uint32_t>(index);
+  view.rule = rule_name(*snapshot_.policy, view.seen.rule_number);
+  if (plane.kind == plane::PlaneKind::Engine) {  // its process holds all its connections
+    view.holder_process = plane.process;
+    view.comm = facts_[index].comm.data();
+  }
   return view;
 }
 

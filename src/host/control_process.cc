@@ -250,7 +250,7 @@ void ControlProcess::show_planes() {
   std::vector<std::shared_ptr<const ApiPlane>> planes;
   for (const auto& [incarnation, plane] : planes_) {
     const auto reader = plane::TableReader::over(plane.table->bytes());
-    if (!reader) continue;
+    if (!reader || plane.unkept) continue;
     planes.push_back(
         std::make_shared<const ApiPlane>(ApiPlane{plane.name, incarnation, plane.kind, plane.process, plane.table,
                                                   plane.control, *reader, plane::ControlView(plane.control->bytes())}));
@@ -390,6 +390,7 @@ void ControlProcess::ended(std::uint64_t incarnation, bool failed, Instant now) 
   if (is_news) poller_.remove(found->second.wake_control.get());
   if (!attendant_.plane_failed(found->second.index, now)) {
     found->second.unkept = true;
+    show_planes();
     dead_since_ = earlier(dead_since_, now + seconds(1));
     return;
   }

@@ -53,7 +53,7 @@ std::string sentence(const control::Ground& ground) {
                          n == 1 ? "does" : "do");
     case GroundKind::Unattended: return fmt::format("{} in which nobody attended are not counted", span);
     case GroundKind::QuestionsMissing:
-      return fmt::format("a proof needs {} more to stay unanswered", times(n, "question"));
+      return fmt::format("a proof needs {} to stay unanswered", times(n, "more question"));
     case GroundKind::TimeMissing: return fmt::format("a proof needs {} more of attended time", span);
     case GroundKind::FormUnused: return fmt::format("it has not been asked by {} yet", named<ProbeForm>(n));
     case GroundKind::SignsMayBeMissed: return "its plane may miss signs of life: it can never be proven gone";
@@ -90,7 +90,7 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::Unanswered:
     case GroundKind::UnansweredEcho:
     case GroundKind::UnansweredBare:
-    case GroundKind::OnItsWay: return since(evidence.last_ask);
+    case GroundKind::OnItsWay: return since(evidence.last_ask.is_known() ? evidence.last_ask : evidence.first_ask);
     case GroundKind::UnansweredPending: return since(evidence.first_ask);
     case GroundKind::PlaneStopped:
     case GroundKind::HostHeard: return readable(ground.span);
@@ -245,7 +245,7 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
     lines.push_back("its application has to read to the end of the stream");
   if (record.state == State::CloseWait && record.holder == plane::Holder::Held)
     lines.push_back("its application has to close it; the peer sends no more and still listens");
-  if (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent)
+  if (!kernel && (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent))
     lines.push_back("wait: nothing is done to a connection whose peer is not proven gone");
   const std::string both = fmt::format("src {} dst {}", text(record.local), text(record.remote));
   if (kernel && record.state == State::CloseWait) lines.push_back("see who holds it: ss -tnp " + both);

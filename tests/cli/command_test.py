@@ -194,8 +194,7 @@ class Running(unittest.TestCase):
             return done.returncode, done.stdout
         status, text = ls()
         self.assertEqual(status, 1)
-        self.assertEqual(text.split()[:9], ["State", "Recv-Q", "Send-Q", "Local:Port", "Peer:Port", "Process", "Standing",
-                                            "Age", "Ends"])
+        self.assertEqual(text.split()[:9], "State Recv-Q Send-Q Local:Port Peer:Port Process Standing Age Ends".split())
         self.assertEqual(ls("sport", "=", ":7", "and", "plane", "engine")[1].count("\n"), 2)
         self.assertEqual(ls("pid", str(engine["pid"]))[0], 1)
         self.assertEqual(ls("comm", "adieu-engine", "--sort", "age")[0], 1)

@@ -63,7 +63,8 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 $(complete -p adieu | sed 's/.*-F \\([^ ]*\\).*/\\1/')
 printf '%s\\n' "${COMPREPLY[@]}"
 """
-        done = run("bash", "-c", script, "bash", *words, env={"PATH": os.path.dirname(ADIEU) + ":" + os.environ["PATH"]})
+        path = os.path.dirname(ADIEU) + ":" + os.environ["PATH"]
+        done = run("bash", "-c", script, "bash", *words, env={"PATH": path})
         self.assertEqual(done.stderr, "")
         return done.stdout.split()
 

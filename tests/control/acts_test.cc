@@ -213,6 +213,20 @@ TEST(Request, IsNotDoneWhileTheLedgerCannotBeWritten) {
   EXPECT_TRUE(world.peers.contains(slot));
 }
 
+TEST(Request, ToAskIsAnsweredAlsoWhileTheLedgerCannotBeWritten) {
+  World world;
+  const auto slot = world.open(half_closed(world.now));
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  world.ledger.full = true;
+  EXPECT_FALSE(world.attendant->request(0, id, {plane::CommandKind::Probe, false, 0, 9}, world.now));
+  world.run_for(1_s);
+  const auto answer = world.attendant->poll_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ticket, 9U);
+  EXPECT_EQ(answer->outcome, plane::Outcome::Done);
+  EXPECT_EQ(answer->verdict, 0U);
+}
+
 TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
   World world;
   const auto slot = world.open(half_closed(world.now));
@@ -377,6 +391,27 @@ TEST(Path, IsNamedByTheTimerThatFitsWhenAResetAnswersAQuestionAfterSilence) {
   EXPECT_EQ(world.ledger.notes[0].kind, NoteKind::PathForgot);
   EXPECT_EQ(world.ledger.notes[0].span, 240_s);
   EXPECT_GE(world.ledger.notes[0].silence, 5_min);
+}
+
+TEST(Path, ThatWasLearnedToForgetIsKeptFromThenOn) {
+  WorldSettings settings;
+  settings.rule.interval = minutes(5);
+  settings.rule.keep_path = KeepPath::Learned;
+  settings.policy = Policy(settings.rule);
+  settings.policy->path_timers = {{seconds(240), set_of(State::FinWait2)}};
+  World world(settings);
+  const auto lost = world.open(half_closed(world.now));
+  world.peers[lost].there = false;
+  while (world.peers[lost].commands.empty()) world.run_for(1_s);
+  world.close(lost, EndReason::PeerReset);
+  world.run_for(2_s);
+  const auto next = world.open(half_closed(world.now));
+  auto elsewhere = half_closed(world.now);
+  elsewhere.remote.address = Address::v4(10, 9, 9, 9);
+  const auto other = world.open(elsewhere);
+  world.run_for(4_min);
+  EXPECT_GE(world.peers[next].commands.size(), 2U);  // 240 s hold two questions
+  EXPECT_TRUE(world.peers[other].commands.empty());
 }
 
 TEST(Path, LeavesTheFirstQuestionToTheInsideOfANat) {
