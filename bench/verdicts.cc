@@ -2,9 +2,10 @@
 //
 // What lives here: which days, the table, the figures. What does not: the days themselves (sim/day.h).
 //
-// usage: verdicts [--quick] [--json FILE] [--worlds N] [--only NAME] [--loss PERMILLE]
+// usage: verdicts [--quick] [--json FILE] [--worlds N] [--first N] [--only NAME] [--loss PERMILLE]
 //   --quick     seconds instead of minutes: one world a cell, a few connections, four hours
-//   --worlds N  days a cell (default 8), each of 50 connections at a time
+//   --worlds N  days a cell (default 9), each of 50 connections at a time
+//   --first N   the first of them (default 0): two runs of different days may be added up
 //   --only      one row's name, e.g. "peer sleeps"; --loss, its loss
 // Exit status: 0 measured, whatever was found; 1 a checker of the simulation found a fault; 2 wrong arguments.
 #include <fmt/core.h>
@@ -30,7 +31,8 @@ constexpr Keeper kKeepers[] = {Keeper::Control, Keeper::Linux, Keeper::FreeBsd};
 
 struct Arguments {
   bool quick = false;
-  unsigned worlds = 8;
+  unsigned worlds = 9;
+  unsigned first = 0;
   std::string json;
   std::string only;
   int loss = -1;
@@ -74,7 +76,8 @@ Cell measure(const Arguments& arguments, Befalls what, int loss) {
       DayPlan day;
       day.what = what;
       day.loss = loss / 1000.0;
-      day.seed = 1 + world + 1000U * static_cast<unsigned>(what) + 100'000U * static_cast<unsigned>(loss);
+      day.seed =
+          1 + arguments.first + world + 1000U * static_cast<unsigned>(what) + 100'000U * static_cast<unsigned>(loss);
       day.keeper = kKeepers[k];
       if (arguments.quick) {
         day.connections = 10;
@@ -116,6 +119,7 @@ nlohmann::json json_of(const Tally& t) {
           {"packets", t.packets},
           {"false_deaths", t.false_deaths},
           {"false_deaths_by_reset", t.by_reset},
+          {"false_deaths_by_reset_of_own_question", t.by_own_question},
           {"dead_by_rule", t.by_rule},
           {"bereaved", t.bereaved},
           {"dead_kept", t.kept},
@@ -183,6 +187,7 @@ int run(const Arguments& arguments) {
   fmt::print("\nverdicts.connection_days = {:.0f} days\n", all.days);
   fmt::print("verdicts.connection_days_at_30_percent_loss = {:.0f} days\n", at_thirty);
   fmt::print("verdicts.false_deaths = {} connections\n", all.false_deaths);
+  fmt::print("verdicts.false_deaths_by_reset_to_own_question = {} connections\n", all.by_own_question);
   fmt::print("verdicts.late = {} verdicts\n", all.late);
   if (all.slack != Duration::max()) fmt::print("verdicts.least_time_to_bound = {:.1f} s\n", all.slack.seconds());
   fmt::print("verdicts.probes_per_connection_hour = {:.1f} probes\n", hourly(all));
@@ -196,6 +201,7 @@ int main(int count, char** words) {
   CLI::App app("days of long connections under adieu's control plane, and under the timers of other stacks");
   app.add_flag("--quick", arguments.quick, "seconds instead of minutes");
   app.add_option("--worlds", arguments.worlds, "days a cell")->check(CLI::Range(1, 10'000));
+  app.add_option("--first", arguments.first, "the first day's number")->check(CLI::Range(0, 900));
   app.add_option("--json", arguments.json, "where the results go");
   app.add_option("--only", arguments.only, "one row's name");
   app.add_option("--loss", arguments.loss, "one loss, in permille");

@@ -143,6 +143,8 @@ class Counter {
       }
       ++tally_.false_deaths;
       tally_.by_reset += by_command ? 0U : 1U;
+      const auto& asked = end->living.probes;
+      tally_.by_own_question += !by_command && (asked[0] | asked[1] | asked[2]) != 0 ? 1U : 0U;
       return tell(*end, "ended by " + std::string(adieu::name(end->reason)) + " while its peer was there");
     }
   }
@@ -251,6 +253,7 @@ void Tally::add(const Tally& other) {
   packets += other.packets;
   false_deaths += other.false_deaths;
   by_reset += other.by_reset;
+  by_own_question += other.by_own_question;
   by_rule += other.by_rule;
   bereaved += other.bereaved;
   kept += other.kept;

@@ -45,8 +45,9 @@ struct Tally {
   std::uint64_t packets = 0;
   // Connections that ended although the peer was there, and could be reached within the rule's span.
   unsigned false_deaths = 0;
-  unsigned by_reset = 0;  // of them: by a reset that nobody's application meant
-  unsigned by_rule = 0;   // the peer was there, but could not be reached for longer
+  unsigned by_reset = 0;         // of them: by a reset that nobody's application meant
+  unsigned by_own_question = 0;  // of those: while a question of the ended end was open; else what it answered
+  unsigned by_rule = 0;          // the peer was there, but could not be reached for longer
   // Ends whose peer is no more: its host has gone, or it was ended.
   unsigned bereaved = 0;
   unsigned kept = 0;              // of them: still there when the day was over

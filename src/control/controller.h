@@ -97,7 +97,7 @@ struct PlaneFacts {
   std::array<char, 40> name{};  // as `adieu ls` shows it
   std::uint32_t process = 0;    // that carries an engine, and holds its connections; 0: not known
   std::array<char, 16> comm{};
-  Duration time_wait;  // 0: not known
+  Duration time_wait{};  // 0: not known
 
   std::string_view plane_name() const { return {name.data()}; }
 };

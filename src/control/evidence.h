@@ -26,7 +26,7 @@ struct Attention {
   plane::Abilities abilities = 0;
   std::span<const plane::Gap> gaps;  // time that nobody attended; may overlap, in any order
   Instant plane_stopped_since;       // unknown(): it runs
-  Duration time_wait;                // of the plane; 0: not known
+  Duration time_wait{};              // of the plane; 0: not known
 };
 
 // What is known of the peer's host from its other connections: its silence is one fact, however many there are.
