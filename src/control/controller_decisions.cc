@@ -7,12 +7,6 @@
 namespace adieu::control {
 namespace {
 
-// An end outside a NAT leaves the first question to the inside for so much of the interval: asked from outside, a
-// router that has forgotten the connection answers with a reset (linux-tcp.md, D).
-Duration patience_outside(const Evidence& e, const Rule& rule) {
-  return e.may_be_outside && rule.interval <= seconds(60) ? rule.interval / 5 * 2 : Duration{};
-}
-
 // All hosts together: so much may be spent at once.
 constexpr Duration kBurst = milliseconds(200);
 
@@ -32,7 +26,8 @@ Instant Controller::due(const Decision& d, const Entry* entry, const Rule& rule,
   const Instant asked_at = e.asked > 0 ? e.last_ask : Instant::unknown();
   const Instant at = asked_at.is_known()
                          ? asked_at + apart + jitter(d.id, e.asked, apart)
-                         : e.heard_at + rule.interval + patience_outside(e, rule) + jitter(d.id, 0, rule.interval);
+                         : e.heard_at + rule.interval + (e.may_be_outside ? patience_outside(rule) : Duration{}) +
+                               jitter(d.id, 0, rule.interval);
   return later(at, not_before);
 }
 

@@ -430,11 +430,11 @@ TEST(Path, LeavesTheFirstQuestionToTheInsideOfANat) {
     r.remote.address = record.remote.address;
     return r;
   }());
-  inside.run_for(30_s);
-  outside.run_for(30_s);
+  inside.run_for(50_s - 1_ms);
+  outside.run_for(50_s - 1_ms);
   EXPECT_EQ(inside.peers[in].commands.size(), 1U);
   EXPECT_TRUE(outside.peers[out].commands.empty());
-  outside.run_for(10_s);
+  outside.run_for(5_s);
   EXPECT_EQ(outside.peers[out].commands.size(), 1U);
 }
 

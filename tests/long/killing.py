@@ -27,7 +27,8 @@ ENGINE, GONE_FROM = "10.77.0.2", "10.77.0.3"
 ECHO, CHARGEN = 7, 19
 KILL_EVERY = 0.2
 # A proof in five seconds of attended time, so that verdicts of death fall into the killing.
-CONTROL_FLAGS = ["--sweep", "50ms", "--interval", "1s", "--probes", "5", "--proof-span", "5s"]
+SWEEP = ["--sweep", "50ms"]
+POLICY = ["--interval", "1s", "--probes", "5", "--proof-span", "5s"]
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 ESTABLISHED, FIN_WAIT_2 = 1, 5
 SKIPPED = 77
@@ -112,7 +113,9 @@ class Killer:
 
     def __init__(self, adieu, run_dir):
         self.lock = os.path.join(run_dir, "control.lock")
-        self.command = [adieu, "control-process", "--run-dir", run_dir, *CONTROL_FLAGS]
+        with open(os.path.join(run_dir, "policy.toml")) as file:  # in force
+            policy = file.read()
+        self.command = [adieu, "control-process", "--run-dir", run_dir, "--policy-text", policy, *SWEEP]
         self.started, self.kills, self.last = [], 0, 0
 
     def kill(self):
@@ -311,7 +314,7 @@ def main():
         print("SKIPPED: this machine permits no network namespace of our own")
         return SKIPPED
     with tempfile.TemporaryDirectory() as run_dir:
-        up = subprocess.Popen([options.adieu, "up", "--run-dir", run_dir, *CONTROL_FLAGS], text=True,
+        up = subprocess.Popen([options.adieu, "up", "--run-dir", run_dir, *SWEEP, *POLICY], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             up.stdout.readline()
