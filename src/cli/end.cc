@@ -65,7 +65,7 @@ bool do_it(const std::vector<std::string>& ids, const EndCommand& command, const
   for (const std::string& id : ids) {
     const auto answer = api.end(id, command.how);
     if (!answer) {
-      fmt::print(stderr, "adieu: {}: not ended: {}\n", id, answer.error().text);
+      fmt::print(stderr, "adieu: {}: {}\n", id, answer.error().text);
       all = false;
       continue;
     }

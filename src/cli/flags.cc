@@ -230,6 +230,7 @@ void add_log(CLI::App& app) {
       ->type_name("")
       ->delimiter(',')
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->check(CLI::IsMember(kinds));
   log->add_option("--limit", command->limit, "at most so many, the newest")
@@ -272,6 +273,7 @@ void add_what_people_command(CLI::App& app) {
       ->required();
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
   auto* const how = end->add_option_group("how");
+  how->set_help_flag("");
   how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");
   how->add_flag_callback("--reset", [c = end_command] { c->how = "reset"; }, "send a RST (default elsewhere)");
   how->add_flag_callback("--silent", [c = end_command] { c->how = "silent"; }, "end it here and tell nobody");

@@ -19,12 +19,14 @@ kernel, which is only watched.
 # ENVIRONMENT
 ADIEU_RUN_DIR names the run directory where `--run-dir` is not given. NO_COLOR, if set, keeps colours off a terminal.
 # EXIT STATUS
-0, or 2 on trouble, with one line on standard error. `ls`, `why` and `watch --once` exit with 0 when they found nothing
-and with 1 when they found something.
+0, or 2 on trouble, with one line on standard error. Where a command looks for something (`ls`, `why`, `watch --once`,
+`log`, `probe`, `end`, `policy try`), 0 says that nothing was found, and 1 that something was.
 )"},
     {"up", R"(Runs the engine, watches the kernel's TCP, and judges the connections of both, in the foreground. SIGTERM
-ends it. Any of its processes may be killed: the others go on, and what died is started again. Kill `adieu up` itself,
-and the next one adopts what still runs.
+or SIGINT ends all of it in good order: the engine's connections are reset, the kernel's are left alone. Any of its
+processes may be killed: the others go on, and what died is started again. Where `adieu up` itself dies (SIGKILL), the
+next one adopts what still runs, its policy included: a control plane that is adopted keeps the policy in force until
+its process is killed, which no connection notices, or its file is read again (SIGHUP).
 # EXIT STATUS
 0 when it was told to end, 2 on trouble.
 )"},
@@ -110,9 +112,37 @@ With `--once`: 0 nothing found, 1 found, 2 trouble. Else 0, or 2 on trouble.
     {"log", R"(Prints what the ledger in the run directory has kept: verdicts with their evidence, the commands that
 followed, what became of them, ends, and facts about more than one connection. Only the file is read: nothing needs to
 run.
+# EXIT STATUS
+0 nothing found, 1 found, 2 trouble.
 # EXAMPLES
     adieu log --since 1h --kind end
+    adieu log --kind verdict,command engine/12.3
     adieu log --follow --json engine/12.3
+)"},
+    {"probe", R"(Asks the peer of one connection for a sign, now, in a form that the connection's history allows, and
+waits for it. One unanswered question proves nothing: only the rule's number of them does.
+# EXIT STATUS
+0 it did not answer, 1 it did, 2 trouble: it could not be asked.
+# EXAMPLES
+    adieu probe engine/12.3
+    adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234
+)"},
+    {"end", R"(Ends one connection by its ID, or all that a filter (see adieu-ls(1)) matches. Without a flag, a
+connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any other is reset.
+What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer like any close;
+`--reset` waits for nobody. Each is in the ledger before it is done.
+# EXIT STATUS
+0 nothing matched, 1 all of it was done, 2 trouble: something was not.
+# EXAMPLES
+    adieu end --dry-run state close-wait and eof read and age '>' 1h
+    adieu end --reset engine/12.3
+)"},
+    {"policy", R"(Reads policies: rules, matched from the top, that say whom to ask and how often, what proves a peer
+gone, and what is done to whom. docs/policy.md lists every key.
+# EXAMPLES
+    adieu policy check FILE
+    adieu policy show
+    adieu policy try FILE
 )"},
     {"story", R"(Tells the half-close story, chapter by chapter, in network namespaces of its own: what happens is drawn
 as it was seen on the wire, and each claim is checked on the wire, in ss(8) and in the tables. It changes nothing

@@ -133,6 +133,11 @@ std::vector<Row> past(const host::ConnectionView& view) {
     const auto same = [&](const Row& other) { return other.way == row.way && is_same(other.at, row.at); };
     if (std::ranges::none_of(rows, same)) rows.push_back(std::move(row));
   };
+  // A FIN behind octets for which the peer has no room has not left.
+  if (host::fin_waits(r) && rows.front().way == Way::ToPeer && rows.front().label == "FIN") {
+    rows.front().way = Way::Mark;
+    rows.front().label = fmt::format("our FIN waits behind {} octets: the peer's window is closed", r.unsent);
+  }
   add({r.progress_in, Way::FromPeer, is_receiving_closed(r.state) ? "FIN" : "data"});
   add({r.progress_out, Way::FromPeer, "ACK of what we sent"});
   add({r.last_heard, Way::FromPeer, "last heard"});

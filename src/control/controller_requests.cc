@@ -148,9 +148,11 @@ void Controller::end_of_round(Instant now) {
                       .span = {},
                       .silence = {}});
   over_budget_ = is_over;
+  // Candidates were gathered for what the last round was over its budget; this one may be over it by less.
+  std::uint64_t left = std::min<std::uint64_t>(excess, kMostAtOnce);
   std::ranges::sort(candidates_, std::less<>{});
   for (Candidate& candidate : candidates_) {
-    if (!is_over) break;
+    if (left == 0) break;
     Decision& d = candidate.decision;
     Entry* entry = find(d.plane, d.id);
     if (planes_[d.plane].room == 0 || (entry != nullptr && entry->in_flight)) continue;
@@ -169,6 +171,7 @@ void Controller::end_of_round(Instant now) {
     entry->verdict = 0;
     look_at(*entry, entry->expires, now);
     decisions_.push_back(std::move(d));
+    --left;
   }
   candidates_.clear();
   excess_ = excess;

@@ -460,6 +460,8 @@ Result<HttpAnswer> ask(const std::string& socket, Duration limit,
   client.set_connection_timeout(limit.ns / 1'000'000'000);
   client.set_read_timeout(limit.ns / 1'000'000'000, limit.ns % 1'000'000'000 / 1000);
   const httplib::Result result = request(client);
+  if (!result && result.error() == httplib::Error::Read)
+    return failed("the control plane took it and has not answered: `adieu log` tells what became of it");
   if (!result)
     return failed(fmt::format("the control plane does not answer at {} ({}): is `adieu up` running?", socket,
                               httplib::to_string(result.error())));

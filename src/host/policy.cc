@@ -731,10 +731,40 @@ PolicyMistake syntax(const toml::parse_error& error) {
   return {error.source().begin.line, error.source().begin.column, both.reason, both.remedy};
 }
 
+// The line of a dotted name with more parts than any policy has. The library builds a table within a table for each
+// part, and takes them apart again by recursion.
+std::optional<unsigned> deep_key(std::string_view text) {
+  unsigned line = 1;
+  unsigned dots = 0;
+  char quote = 0;
+  for (const char c : text) {
+    if (c == '\n') {
+      ++line;
+      dots = 0;
+      quote = 0;
+    } else if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '#') {
+      quote = '\n';
+    } else if (c == '=' || c == ',' || c == '[' || c == '{') {
+      dots = 0;
+    } else if (c == '.' && ++dots > 32) {
+      return line;
+    }
+  }
+  return std::nullopt;
+}
+
 // In this order: the profile says what the default is, the file changes it, rules start from that; the profile's own
 // rules come after the file's.
 std::optional<NamedPolicy> Reader::read() {
   toml::table file;
+  if (const auto deep = deep_key(text_)) {
+    mistakes_.push_back({*deep, 1, "a name has more than 32 parts", "write at most two: budget.orphans"});
+    return std::nullopt;
+  }
   try {
     const toml::table known = toml::parse(built_in::path_timers);
     known_path_timers(known);

@@ -95,6 +95,11 @@ Result<std::string> load_policy_text(const std::string& path) {
   struct stat facts{};
   if (::fstat(file.get(), &facts) < 0) return failed_by_system("reading the policy " + path, errno);
   if (S_ISDIR(facts.st_mode)) return failed_by_system("reading the policy " + path, EISDIR);
+  if (!S_ISREG(facts.st_mode))
+    return failed(fmt::format("{} is no regular file: a policy is read from one, whole", path));
+  if (facts.st_size == 0)
+    return failed(
+        fmt::format("{} is empty, as while it is being written: profile = \"patient\" alone is a policy", path));
   std::string text;
   std::array<char, 4096> part{};
   for (;;) {

@@ -161,6 +161,10 @@ std::string ending_in_short(const control::Verdict& verdict, const plane::Record
   return "never";
 }
 
+bool fin_waits(const plane::Record& record) {
+  return record.peer_window_closed && record.send_shut && record.unsent != plane::kUnknownCount && record.unsent > 0;
+}
+
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record) {
   if (record.has_ended()) return "nothing: it has ended";
   if (verdict.wanted == control::Wanted::AcceptQueue) return "its application, to accept it";
@@ -173,7 +177,9 @@ std::string_view waits_for(const control::Verdict& verdict, const plane::Record&
     case State::FinWait2: return "the peer's FIN: our stream is closed, the peer's is still open";
     case State::FinWait1:
     case State::Closing:
-    case State::LastAck: return "the peer's acknowledgement of our FIN";
+    case State::LastAck:
+      return fin_waits(record) ? "the peer to read: its window is closed, and our FIN waits behind unsent octets"
+                               : "the peer's acknowledgement of our FIN";
     case State::TimeWait: return "old segments to die out before its ports are used again";
     case State::CloseWait: break;
   }

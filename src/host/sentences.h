@@ -24,6 +24,8 @@ std::string ending(const control::Verdict& verdict, const plane::Record& record,
 // The same for a column: "never (peer must close)", "in 41 s", "unknown: its plane has stopped", "both closed".
 std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
                             Instant now);
+// Our FIN stands behind octets for which the peer has no room: it has not left.
+bool fin_waits(const plane::Record& record);
 // What it waits for, in the words of RFC 9293.
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record);
 // What the rule does about it, and when.

@@ -314,6 +314,16 @@ TEST(OrphanBudget, OfOctetsEndsSomeOfThoseWhoHoldThem) {
   EXPECT_GE(world.peers.size(), 8U);
 }
 
+TEST(OrphanBudget, EndsNoMoreThanAreOverItNowHoweverManyWereARoundAgo) {
+  World world(with_budget(2));
+  std::vector<std::uint32_t> slots;
+  for (int i = 0; i < 20; ++i) slots.push_back(world.open(orphan(world.now)));
+  world.run_for(500_ms);  // one round has counted them
+  for (int i = 0; i < 17; ++i) world.close(slots[static_cast<std::size_t>(i)]);
+  world.run_for(5_s);
+  EXPECT_EQ(world.peers.size(), 2U);
+}
+
 TEST(OrphanBudget, TightensWhileThisHostIsShortOfMemory) {
   WorldSettings settings = with_budget(1000);
   settings.policy->orphans_under_pressure.count = 1;
