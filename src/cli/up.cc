@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "cli/command.h"
 #include "host/log.h"
 #include "host/policy.h"
+#include "host/run_dir.h"
 #include "host/supervisor.h"
 
 namespace adieu::cli {
@@ -73,6 +75,18 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
   return commands;
 }
 
+// A control plane that lives is adopted as it is, its policy included.
+void tell_of_other_policy(const host::ControlOptions& control, const host::RunDir& run_dir, pid_t adopted) {
+  const auto in_force = host::load_policy_text(run_dir.policy());
+  const auto wanted = control.policy_file.empty() ? host::Result<std::string>(control.policy_text)
+                                                  : host::load_policy_text(control.policy_file);
+  if (!in_force || !wanted || *in_force == *wanted) return;
+  fmt::print(stderr,
+             "adieu: the control plane that was adopted (process {}) keeps the policy in force, which is another than "
+             "this `adieu up` was given; to put this one in force: kill {} (no connection notices)\n",
+             adopted, adopted);
+}
+
 }  // namespace
 
 void run_up(UpCommand& up) {
@@ -85,6 +99,7 @@ void run_up(UpCommand& up) {
   check(up);
   host::name_log("up");
   const host::RunDir run_dir = host::RunDir::chosen(up.options.run_dir);
+  const std::optional<pid_t> adopted = host::Lock::holder(run_dir.lock("control"));
   auto supervisor = host::Supervisor::open(run_dir, child_commands(up.options, run_dir.path(), up.verbose));
   if (!supervisor) throw Trouble(supervisor.error().text);
   const auto started = (*supervisor)->start();
@@ -94,6 +109,7 @@ void run_up(UpCommand& up) {
   if (up.options.kernel_plane) planes += planes.empty() ? "kernel" : ", kernel";
   fmt::print("adieu: up, run-dir {}, planes: {}\n", run_dir.path(), planes);
   std::fflush(stdout);
+  if (adopted) tell_of_other_policy(up.options.control, run_dir, *adopted);
   (*supervisor)->run();
 }
 

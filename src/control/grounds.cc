@@ -20,6 +20,8 @@ Source source_of(GroundKind kind) {
     case GroundKind::UnansweredPending:
     case GroundKind::PassedR1: return Source::Retransmissions;
     case GroundKind::SoftError: return Source::Icmp;
+    case GroundKind::Here:
+    case GroundKind::Unread: return Source::Holder;
     case GroundKind::HostSilent:
     case GroundKind::HostHeard:
     case GroundKind::LossMeasured: return Source::Host;
@@ -59,6 +61,8 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::WindowClosed:
     case GroundKind::PassedR1:
     case GroundKind::SoftError:
+    case GroundKind::Here:
+    case GroundKind::Unread:
     case GroundKind::HostSilent:
     case GroundKind::HostHeard:
     case GroundKind::LossMeasured:

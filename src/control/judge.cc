@@ -152,6 +152,11 @@ void cite_host(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
   if (e.host.path_timer != Duration::max()) v.grounds.add(GroundKind::PathForgets, 0, e.host.path_timer);
 }
 
+void cite_holder(const Evidence& e, Verdict& v) {
+  if (v.wanted != Wanted::Unknown) v.grounds.add(GroundKind::Here, number_of(v.wanted));
+  if (e.unread != plane::kUnknownCount && e.unread > 0) v.grounds.add(GroundKind::Unread, e.unread);
+}
+
 void cite_policy(const Rule& rule, Instant now, Verdict& v) {
   if (rule.exempt) return v.grounds.add(GroundKind::Exempt);
   if (v.act == Act::Tell) return;
@@ -279,6 +284,7 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   cite_state(e, now, v.grounds);
   cite_policy(rule, now, v);
   if (v.standing == Standing::Ended || v.standing == Standing::Unknown) return v;
+  cite_holder(e, v);
   cite_host(e, rule, now, v);
   if (e.state != State::TimeWait) {
     v.gone_earliest = v.standing == Standing::Gone ? now : earliest_proof(e, rule, now);

@@ -90,6 +90,8 @@ enum class GroundKind : std::uint8_t {
   WindowClosed,        // the peer accepts nothing at present; while it says so it is alive
   PassedR1,
   SoftError,
+  Here,          // number: Wanted; what is known of those who hold it
+  Unread,        // number: octets that its application has not read
   HostSilent,    // number: connections to the peer's host that are doubted; span: since any of them was heard
   HostHeard,     // span: how long ago another connection to the peer's host was heard
   LossMeasured,  // number: permille of questions to the peer's host that got lost, more than the rule assumes
@@ -127,7 +129,7 @@ class Grounds {
   const Ground* find(GroundKind kind) const;
 
  private:
-  std::array<Ground, 20> items_{};
+  std::array<Ground, 24> items_{};
   std::uint8_t count_ = 0;
 };
 

@@ -304,7 +304,8 @@ Result<void> check_loopback(const Endpoint& endpoint) {
         fmt::format("{} is no loopback address: the API speaks plain HTTP, so it is served at 127.0.0.1 or [::1] only; "
                     "put a proxy with TLS before it for others",
                     text(endpoint)));
-  if (endpoint.port == 0) return failed("--http needs a port");
+  if (endpoint.port < 1024)
+    return failed("--http needs a port from 1024 up: the control plane keeps no right to a lower one");
   return {};
 }
 

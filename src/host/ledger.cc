@@ -110,6 +110,7 @@ class SqliteLedger::Impl {
   bool begin() {
     if (broken_) return false;
     if (database_.in_transaction()) return true;
+    if (database_ && !is_in_place()) leave();
     if (!database_ && !open()) return fail();
     return database_.run("BEGIN IMMEDIATE") ? tell_policy() : fail();
   }
@@ -149,6 +150,8 @@ class SqliteLedger::Impl {
  private:
   bool open();
   bool is_ours();
+  bool is_in_place() const;
+  void leave();
   void move_aside(const std::string& suffix, std::string_view why);
   bool tell_policy();
   bool fail();
@@ -158,6 +161,9 @@ class SqliteLedger::Impl {
   std::string path_;
   LedgerBounds bounds_;
   Database database_;
+  dev_t device_ = 0;  // of the file that is open
+  ino_t inode_ = 0;
+  std::int64_t last_ = 0;  // number that was committed
   Statement insert_, answer_request_, prune_, oldest_, newest_;
   std::map<std::uint32_t, NamedPlane> names_;
   std::int64_t written_ = kPruneEvery;  // since the bounds were looked at: the first commit does
@@ -196,7 +202,35 @@ bool SqliteLedger::Impl::open() {
   newest_ = Statement(db, "SELECT max(number) FROM entry");
   Statement known(db, "SELECT number FROM entry WHERE kind='routine' ORDER BY number DESC LIMIT 1000");
   while (known.step() == SQLITE_ROW) routines_.insert(static_cast<std::uint64_t>(known.number(0)));
+  struct stat file{};
+  ::stat(path_.c_str(), &file);
+  device_ = file.st_dev;
+  inode_ = file.st_ino;
+  // A number names one entry for ever, also where a new file follows one that was taken away.
+  Statement(db,
+            "INSERT INTO sqlite_sequence(name,seq) SELECT 'entry',?1 WHERE ?1 > 0 AND NOT EXISTS "
+            "(SELECT 1 FROM sqlite_sequence WHERE name='entry')")
+      .with(last_)
+      .done();
   return true;
+}
+
+// What is written into a file that stands at no path any more, nobody will ever read.
+bool SqliteLedger::Impl::is_in_place() const {
+  struct stat file{};
+  return ::stat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_;
+}
+
+void SqliteLedger::Impl::leave() {
+  log_warning(
+      fmt::format("the ledger {} was removed or replaced while it was in use: a new one begins, and what it held "
+                  "is lost to `adieu log`",
+                  path_));
+  for (Statement* one : {&insert_, &answer_request_, &prune_, &oldest_, &newest_}) *one = Statement{};
+  database_ = {};
+  told_.reset();
+  told_before_.reset();
+  routine_ = routine_before_ = 0;
 }
 
 // False: what stood there has been moved aside. Trouble of another sort shows again in a moment, and is told then.
@@ -243,6 +277,7 @@ bool SqliteLedger::Impl::commit() {
     once_.over("ledger", fmt::format("the ledger {} can be written again", path_));
     told_before_ = told_;
     routine_before_ = routine_;
+    last_ = newest_.only_number().value_or(last_);
     return true;
   }
   if (!broken_) fail();

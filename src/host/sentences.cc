@@ -78,6 +78,8 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::OverBudget:
       return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);
+    case GroundKind::Here: return fmt::format("here: {}", named<control::Wanted>(n));
+    case GroundKind::Unread: return fmt::format("its application has not read {}", times(n, "octet"));
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
   }
   return "?";
@@ -110,6 +112,8 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::WindowClosed:
     case GroundKind::PassedR1:
     case GroundKind::SoftError:
+    case GroundKind::Here:
+    case GroundKind::Unread:
     case GroundKind::HostSilent:
     case GroundKind::LossMeasured:
     case GroundKind::PathForgets:

@@ -270,3 +270,15 @@ TEST(Judge, SurvivesAnyNumbersThatATableMayHold) {
     }
   }
 }
+
+TEST(Judge, CitesWhatIsKnownOfThoseWhoHoldIt) {
+  auto r = half_closed(kHeard, State::CloseWait);
+  r.unread = 5;
+  const Verdict v = judged(r, kHeard + 1_s);
+  ASSERT_NE(v.grounds.find(GroundKind::Here), nullptr);
+  EXPECT_EQ(v.grounds.find(GroundKind::Here)->number, static_cast<std::uint64_t>(Wanted::EndOfStreamUnread));
+  EXPECT_EQ(v.grounds.find(GroundKind::Unread)->number, 5U);
+  EXPECT_EQ(source_of(GroundKind::Here), Source::Holder);
+  r.unread = plane::kUnknownCount;
+  EXPECT_EQ(judged(r, kHeard + 1_s).grounds.find(GroundKind::Unread), nullptr);
+}

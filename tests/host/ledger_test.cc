@@ -217,6 +217,24 @@ TEST(Ledger, WhoseFolderIsMissingKeepsNothingUntilItIsThere) {
   EXPECT_TRUE(ledger.commit());
 }
 
+TEST(Ledger, ThatIsTakenAwayIsFollowedByANewOneWhoseNumbersGoOn) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/ledger.db";
+  SqliteLedger ledger(path);
+  const auto before = ledger.verdict(decision(1), Instant{1});
+  ASSERT_TRUE(before && ledger.commit());
+  for (const char* const part : {"", "-wal", "-shm"}) ::unlink((path + part).c_str());
+  const auto after = ledger.verdict(decision(1), Instant{2});
+  ASSERT_TRUE(after && ledger.commit());
+  EXPECT_GT(*after, *before);
+  const auto reader = LedgerReader::open(path);
+  ASSERT_TRUE(reader);
+  const auto kept = reader->after(0, 10);
+  ASSERT_TRUE(kept);
+  ASSERT_FALSE(kept->empty());
+  EXPECT_GT(kept->front().number, *before);
+}
+
 TEST(Ledger, KeepsEvidenceSoThatItCanBeJudgedAnew) {
   Book book;
   book.ledger.in_force(0xabc);
