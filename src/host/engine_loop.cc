@@ -21,8 +21,12 @@ namespace {
 enum Token : std::uint64_t { kStop, kTun, kTimer, kBell, kLink };
 
 constexpr Duration kBeat = seconds(1);
-// Packets taken in before the engine's deadlines and applications have their turn.
+// Packets taken in before the engine's deadlines and applications have their turn, or sent before we listen again.
 constexpr int kBatch = 64;
+// Batches sent in one turn.
+constexpr int kMostBatches = 16;
+// Turns in which an engine that ends tells its peers.
+constexpr int kLastTurns = 256;
 // A captured packet is in the file within this.
 constexpr Duration kCaptureDelay = milliseconds(200);
 
@@ -208,14 +212,28 @@ void EngineLoop::read_packets() {
   }
 }
 
-void EngineLoop::send_out() {
-  while (const auto out = engine_->poll_packet(buffer_, now_)) {
+bool EngineLoop::send_batch() {
+  for (int i = 0; i < kBatch; ++i) {
+    const auto out = engine_->poll_packet(buffer_, now_);
+    if (!out) return false;
     const Bytes packet = Bytes(buffer_).first(out->length);
     capture(packet);
     const auto sent = tun_.send(packet, out->offload);
     // A packet that the device does not take is a packet that the network lost; TCP sends it again.
     if (!sent || !*sent) ++refused_;
     if (!sent) once_.warn("send", fmt::format("{} refuses packets: {}", tun_.name(), words(sent.error())));
+  }
+  return true;
+}
+
+// The kernel answers within our own write. Whoever only wrote would fill the queue in which the answers wait, and would
+// always lose the answers to what it writes last: a question among that would never be answered.
+void EngineLoop::send_out() {
+  bool is_more = send_batch();
+  for (int batch = 1; is_more && batch < kMostBatches && !failure_; ++batch) {
+    now_ = later(now_, host::now());
+    read_packets();
+    is_more = send_batch();
   }
   engine_->table().set_memory_bytes(engine_->private_bytes());
   engine_->table().beat(now_);
@@ -226,7 +244,14 @@ void EngineLoop::send_out() {
   }
   Instant next = earlier(engine_->next_deadline(), flush_capture_at_);
   if (link_) next = earlier(next, link_->next_deadline());
-  timer_.arm(next);
+  timer_.arm(is_more ? now_ : next);
+  is_more_to_send_ = is_more;
+}
+
+void EngineLoop::abort_all() {
+  engine_->abort_all(start_call());
+  send_out();
+  for (int turn = 1; is_more_to_send_ && turn < kLastTurns; ++turn) send_out();
 }
 
 Instant EngineLoop::start_call() {

@@ -45,7 +45,10 @@ class EngineLoop {
   void poll();
   // Takes a batch in; false: the loop should end. `now` of this turn is in now().
   bool take_in();
+  // A bounded share of what there is to send; with more, the next wait() returns at once.
   void send_out();
+  // The engine ends: every connection does, and its peer is told.
+  void abort_all();
   // For a call outside a turn: its own instant.
   Instant start_call();
 
@@ -63,6 +66,7 @@ class EngineLoop {
   EngineLoop(device::Tun tun, SeamMemory seam, Network network);
   Result<void> set_up(const EngineSetup& setup);
   void read_packets();
+  bool send_batch();  // whether there may be more
   void capture(Bytes packet);
   void tell_control();
 
@@ -82,6 +86,7 @@ class EngineLoop {
   Instant flush_capture_at_ = Instant::never();
   std::uint64_t events_told_ = 0;
   std::uint64_t refused_ = 0;
+  bool is_more_to_send_ = false;
   std::optional<Failure> failure_;
 };
 

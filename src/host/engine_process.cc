@@ -46,8 +46,7 @@ Result<void> run_engine_process(const std::string& run_dir, const EngineOptions&
     more = options.services && services.run(loop.now());
     loop.send_out();
   }
-  loop.engine().abort_all(loop.start_call());
-  loop.send_out();
+  loop.abort_all();
   if (loop.failure()) return std::unexpected(*loop.failure());
   if (loop.link() != nullptr) loop.link()->goodbye();
   return {};

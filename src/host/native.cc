@@ -120,7 +120,7 @@ void NativeSocket::Core::end(Duration linger) {
     lock.lock();
   }
   if (running_) {
-    loop_->engine().abort_all(loop_->start_call());  // an orphan dies with this process: its peer is told
+    loop_->abort_all();  // an orphan dies with this process: its peer is told
     after_call();
   }
   lock.unlock();

@@ -213,11 +213,11 @@ TEST_F(Token, MayBeReadByItsOwnerAlone) {
   EXPECT_FALSE(read_token(directory.path() + "/none"));
 }
 
-TEST(Loopback, IsTheOnlyPlace) {
-  for (const char* const good : {"127.0.0.1:80", "127.255.0.9:1", "[::1]:80"})
+TEST(Loopback, IsTheOnlyPlaceAndNeedsNoPrivilege) {
+  for (const char* const good : {"127.0.0.1:8080", "127.255.0.9:1024", "[::1]:65535"})
     EXPECT_TRUE(check_loopback(*parse_endpoint(good))) << good;
-  for (const char* const bad : {"126.0.0.1:80", "128.0.0.1:80", "0.0.0.0:80", "[::]:80", "[::2]:80", "[fe80::1]:80",
-                                "10.77.0.2:80", "127.0.0.1:0"})
+  for (const char* const bad : {"126.0.0.1:8080", "128.0.0.1:8080", "0.0.0.0:8080", "[::]:8080", "[::2]:8080",
+                                "[fe80::1]:8080", "10.77.0.2:8080", "127.0.0.1:0", "127.0.0.1:1023"})
     EXPECT_FALSE(check_loopback(*parse_endpoint(bad))) << bad;
 }
 
