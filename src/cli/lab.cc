@@ -46,12 +46,13 @@ std::string cell_text(const lab::Cell& cell) {
   return cell.text;
 }
 
-// What was set on either side, each once.
+// What was set for both, and what for the engine alone.
 std::string what_was_set(const lab::Row& row) {
-  std::vector<std::string> all = row.kernel.set;
+  std::string engine;
   for (const std::string& one : row.engine.set)
-    if (std::ranges::find(all, one) == all.end()) all.push_back(one);
-  return fmt::format("{}", fmt::join(all, "; "));
+    if (std::ranges::find(row.kernel.set, one) == row.kernel.set.end()) engine += (engine.empty() ? "" : "; ") + one;
+  const std::string both = fmt::format("{}", fmt::join(row.kernel.set, "; "));
+  return both + (both.empty() || engine.empty() ? "" : "; ") + (engine.empty() ? "" : "for the engine: " + engine);
 }
 
 std::string coloured(std::string_view text, const char* code, bool colour) {
@@ -102,13 +103,23 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-void print_markdown_row(const lab::Row& row) {
-  std::string set = what_was_set(row);
-  if (set.empty()) set = "nothing";
-  fmt::print("## {}: {}\n\n| what is said | Linux {} | adieu's engine |\n|---|---|---|\n| {} ({}) | {} | {} |\n\n",
-             row.experiment->name, lab::verdict(row), release(), escaped(row.experiment->said),
-             escaped(row.experiment->source), escaped(cell_text(row.kernel)), escaped(cell_text(row.engine)));
-  fmt::print("Set: {}.\n\n", escaped(set));
+void print_markdown(const std::vector<lab::Row>& rows) {
+  fmt::print(
+      "# What `adieu lab` found\n\n"
+      "Made by `adieu lab --markdown > docs/lab.md`, on Linux {}. What is commonly said of TCP, what this kernel does, "
+      "and "
+      "what adieu's engine does: each measured in network namespaces of its own, with what was set there. Try your own "
+      "kernel: `adieu lab`, or `adieu lab --json` for programs.\n\n"
+      "| experiment | on this kernel |\n|---|---|\n",
+      release());
+  for (const lab::Row& row : rows) fmt::print("| [{0}](#{0}) | {1} |\n", row.experiment->name, lab::verdict(row));
+  for (const lab::Row& row : rows) {
+    const std::string set = what_was_set(row);
+    fmt::print("\n## {}\n\n{} ({}). **{}.**\n\n| Linux | adieu's engine |\n|---|---|\n| {} | {} |\n",
+               row.experiment->name, escaped(row.experiment->said), escaped(row.experiment->source), lab::verdict(row),
+               escaped(cell_text(row.kernel)), escaped(cell_text(row.engine)));
+    if (!set.empty()) fmt::print("\nSet: {}.\n", escaped(set));
+  }
 }
 
 // --- all of it
@@ -133,11 +144,10 @@ void list() {
   }
 }
 
+// Without these nothing can be tried; what single experiments lack is told in their rows.
 std::string missing() {
   if (const std::string reason = lab::why_no_world(); !reason.empty()) return reason;
-  for (const char* program : {"ip", "nft"})
-    if (std::system(fmt::format("command -v {} >/dev/null", program).c_str()) != 0)
-      return fmt::format("{} is not installed (Debian: apt-get install iproute2 nftables)", program);
+  if (std::system("command -v ip >/dev/null") != 0) return "ip is not installed (Debian: apt-get install iproute2)";
   return {};
 }
 
@@ -171,16 +181,18 @@ int run(const LabCommand& command) {
   if (for_people) print_head(colour);
   const Instant start = host::now();
   Tally tally;
+  std::vector<lab::Row> rows;
   lab::run_experiments(experiments, settings, [&](const lab::Row& row) {
     tally.add(row);
     if (command.json)
       fmt::print("{}\n", lab::json_line(row));
     else if (command.markdown)
-      print_markdown_row(row);
+      rows.push_back(row);
     else
       print_row(row, colour);
     std::fflush(stdout);
   });
+  if (command.markdown) print_markdown(rows);
   if (for_people)
     fmt::print("{} as said, {} not as said, {} skipped, {} failed; {:.0f} s.\n", tally.as_said, tally.not_as_said,
                tally.skipped, tally.failed, (host::now() - start).seconds());

@@ -60,7 +60,7 @@ const std::vector<Experiment>& all_experiments();
 struct RunSettings {
   bool quick = false;
   std::string program;      // adieu itself
-  unsigned at_a_time = 12;  // worlds
+  unsigned at_a_time = 24;  // worlds
 };
 // Calls `each` for every row, in the order given, as soon as it and those before it are there.
 void run_experiments(std::span<const Experiment* const> chosen, const RunSettings& settings,

@@ -57,11 +57,15 @@ Finding keepalive_form(Stage& stage) {
   stage.into_close_wait(ends[2]);
   for (End& end : ends) arm_keepalive(stage, end, 9);
   const Instant since = host::now();
+  // By default adieu asks half-closed connections only.
+  const std::ptrdiff_t first = stage.is_kernel() ? 0 : 1;
   const bool asked = stage.until(seconds(8), [&] {
-    return std::ranges::all_of(ends, [&](const End& end) { return questions(end, since).size() >= 2; });
+    return std::ranges::all_of(ends.begin() + first, ends.end(),
+                               [&](const End& end) { return questions(end, since).size() >= 2; });
   });
   std::string text;
   bool as_said = asked;
+  const std::string nothing = stage.is_kernel() ? "nothing" : "nothing (the policy asks half-closed ones)";
   std::vector<std::pair<std::string, double>> figures;
   static constexpr const char* kStates[] = {"ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT"};
   for (std::size_t i = 0; i < ends.size(); ++i) {
@@ -69,9 +73,9 @@ Finding keepalive_form(Stage& stage) {
     for (const Heard& h : questions(ends[i], since)) {
       const std::string form = form_of(ends[i], h);
       if (forms.find(form) == std::string::npos) forms += (forms.empty() ? "" : " and ") + form;
-      as_said = as_said && h.payload == 0 && h.segment.seq == ends[i].peer.rcv_nxt() - 1;
+      as_said = as_said && h.segment.seq == ends[i].peer.rcv_nxt() - 1;
     }
-    text += fmt::format("{}{}: {}", i == 0 ? "" : "; ", kStates[i], forms.empty() ? "nothing" : forms);
+    text += fmt::format("{}{}: {}", i == 0 ? "" : "; ", kStates[i], forms.empty() ? nothing : forms);
     figures.emplace_back(fmt::format("questions_{}", i), static_cast<double>(questions(ends[i], since).size()));
   }
   return {text, as_said, std::move(figures)};
@@ -172,9 +176,10 @@ std::size_t answers_since(const Asked& asked, Instant since) {
   return asked.end.peer.count(since, [](const Heard& h) { return h.is_bare_ack(); });
 }
 
-Finding answers_to(Stage& stage, Form form) {
+Finding answers_to(Stage& stage, Form form, bool limited = true) {
   constexpr std::size_t kMany = 20;
   stage.build();
+  if (!limited) stage.set("net.ipv4.tcp_invalid_ratelimit", "0");
   std::vector<Asked> all = one_in_each_state(stage);
   stage.pass(seconds(1));  // so that no answer from before counts against a limit
   Instant since = host::now();
@@ -210,6 +215,7 @@ Finding answers_to(Stage& stage, Form form) {
 }
 
 Finding probe_keepalive(Stage& stage) { return answers_to(stage, Form::Keepalive); }
+Finding probe_keepalive_unlimited(Stage& stage) { return answers_to(stage, Form::Keepalive, false); }
 Finding probe_last_octet(Stage& stage) { return answers_to(stage, Form::LastOctet); }
 Finding probe_plain_ack(Stage& stage) { return answers_to(stage, Form::PlainAck); }
 
@@ -221,7 +227,7 @@ std::vector<Experiment> experiments_of_probing() {
   static const std::string kKeepalive = std::string(kUnacceptable) + "to each at SND.NXT-1 without data";
   static const std::string kOctet = std::string(kUnacceptable) + "to each last octet that comes again";
   return {
-      {"keepalive-form", "a keepalive is one segment without data at SND.NXT-1, in each state",
+      {"keepalive-form", "in each state, a keepalive \"generally contains SEG.SEQ = SND.NXT-1\"",
        "RFC 9293 section 3.8.4", keepalive_form},
       {"keepalive-fin-unanswered", "SO_KEEPALIVE asks, and ends what does not answer, in every state", "often said",
        keepalive_fin_unanswered,
@@ -229,6 +235,9 @@ std::vector<Experiment> experiments_of_probing() {
       {"keepalive-dead-peer", "after TCP_KEEPCNT unanswered keepalives the connection is ended", "tcp(7)",
        keepalive_dead_peer},
       {"probe-keepalive-form", kKeepalive, "RFC 9293 section 3.10.7.4", probe_keepalive},
+      {"probe-keepalive-unlimited",
+       "only tcp_invalid_ratelimit keeps answers back: 0 disables it, and each is answered", "ip-sysctl.rst",
+       probe_keepalive_unlimited, "not applicable: its limit is a setting of the program's own"},
       {"probe-last-octet", kOctet, "RFC 9293 section 3.10.7.4", probe_last_octet},
       {"probe-plain-ack", "an ACK at SND.NXT is acceptable and says nothing: nobody answers it", "RFC 9293",
        probe_plain_ack},

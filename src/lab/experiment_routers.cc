@@ -41,6 +41,7 @@ Finding half_closed_budget(Stage& stage) {
   // An octet each way before: a silence between two that have spoken.
   whole.it.send(1);
   half.it.send(1);
+  stage.pass(milliseconds(200));
   const std::string before = stage.router_entry(half.peer.own().port);
   stage.into_fin_wait_2(half);
   const std::string after = stage.router_entry(half.peer.own().port);
@@ -105,7 +106,7 @@ std::vector<Experiment> experiments_of_routers() {
   return {
       {"conntrack-half-closed", "a router keeps a TCP connection for five idle days (half-closed ones, too)",
        "nf_conntrack-sysctl.rst, tcp_timeout_established", half_closed_budget},
-      {"conntrack-reset", "a RST in reply means that the other end has no such connection", "RFC 9293 section 3.10.7.1",
+      {"conntrack-reset", "a RST in reply means that the other end has no such connection", "RFC 9293 section 3.5.2",
        router_resets, "not applicable: the router answers; row conntrack-half-closed shows how the engine avoids it"},
       {"conntrack-revived", "a router takes up again a connection that it has forgotten, in its middle",
        "nf_conntrack-sysctl.rst, tcp_loose", inside_revives,

@@ -69,21 +69,24 @@ void Stage::build_router() {
                   "table ip nat {\n chain post {\n type nat hook postrouting priority srcnat\n"
                   " oifname \"wan\" masquerade\n }\n}\n");
     world_.sysctl(*router_, "net.netfilter.nf_conntrack_tcp_timeout_close_wait");
+    router_entry(0);
   } catch (const Trouble& lacking) {
     throw Skip(fmt::format("this kernel tracks and masquerades no connections: {}", lacking.what()));
   }
   furnish_far(far);
 }
 
-void Stage::set(const std::string& name, const std::string& value) {
-  const std::string before = world_.sysctl(*near_, name);
-  world_.set_sysctl(*near_, name, value);
-  was_set(fmt::format("{} = {} (was {})", name, value, before));
-}
+void Stage::set(const std::string& name, const std::string& value) { set_in(*near_, name, value); }
+void Stage::set_on_router(const std::string& name, const std::string& value) { set_in(*router_, name, value); }
 
-void Stage::set_on_router(const std::string& name, const std::string& value) {
-  const std::string before = world_.sysctl(*router_, name);
-  world_.set_sysctl(*router_, name, value);
+void Stage::set_in(const Net& net, const std::string& name, const std::string& value) {
+  std::string before;
+  try {
+    before = world_.sysctl(net, name);
+  } catch (const Trouble& lacking) {
+    throw Skip(fmt::format("this kernel has no such setting: {}", lacking.what()));
+  }
+  world_.set_sysctl(net, name, value);
   was_set(fmt::format("{} = {} (was {})", name, value, before));
 }
 
@@ -111,7 +114,11 @@ std::string Stage::router_entry(std::uint16_t port) const {
 
 host::EngineLoop& Stage::engine() {
   if (!engine_) {
-    engine_ = start_engine(*near_, time_wait_, run_dir_);
+    try {
+      engine_ = start_engine(*near_, time_wait_, run_dir_);
+    } catch (const Trouble& lacking) {
+      throw Skip(fmt::format("no engine can be started here: {}", lacking.what()));
+    }
     if (!run_dir_.empty())
       await("the engine is registered", [&] { return engine_->link() != nullptr && engine_->link()->registered(); });
   }
@@ -154,14 +161,23 @@ void Stage::listen(std::uint16_t port) {
   }
 }
 
+// What others left in the queue is closed on the way.
 End Stage::accept(Puppet& from) {
   std::unique_ptr<Subject> subject;
   await("a connection is accepted", [&] {
     if (is_kernel()) {
-      host::Descriptor socket(accept4(kernel_listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (socket) subject = std::make_unique<KernelSubject>(std::move(socket), *table_, from.own());
+      sockaddr_in peer{};
+      socklen_t size = sizeof peer;
+      host::Descriptor socket(
+          accept4(kernel_listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (socket && ntohs(peer.sin_port) == from.own().port)
+        subject = std::make_unique<KernelSubject>(std::move(socket), *table_, from.own());
     } else if (const auto socket = engine().engine().accept(engine_listener_, engine().start_call())) {
-      subject = std::make_unique<EngineSubject>(engine(), *socket);
+      auto accepted = std::make_unique<EngineSubject>(engine(), *socket);
+      if (engine().engine().remote(*socket) == from.own())
+        subject = std::move(accepted);
+      else
+        accepted->close();
     }
     return subject != nullptr;
   });

@@ -94,6 +94,7 @@ class Stage {
 
  private:
   void furnish_far(const Net& far);
+  void set_in(const Net& net, const std::string& name, const std::string& value);
   host::EngineLoop& engine();
   void turn();
 

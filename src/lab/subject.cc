@@ -1,27 +1,25 @@
 // Sockets that never block, of two kinds.
 #include "lab/subject.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
-#include <cstdio>
 #include <cstring>
-#include <sstream>
 
-#include "host/clock.h"
 #include "lab/trouble.h"
 
 namespace adieu::lab {
 namespace {
 
-constexpr Duration kReadAgain = milliseconds(5);
 constexpr std::array<std::uint8_t, 65536> kOctets{};
 
-// include/net/tcp_states.h; /proc/net/tcp shows these numbers.
+// include/net/tcp_states.h; sock_diag(7) tells these numbers.
 std::optional<State> rfc_state(unsigned of_linux) {
   switch (of_linux) {
     case 1: return State::Established;
@@ -58,24 +56,6 @@ Endpoint local_of(int socket) {
 
 // --- the kernel's table
 
-std::vector<KernelRow> parse_kernel_table(const std::string& text) {
-  std::vector<KernelRow> rows;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    unsigned local = 0, local_port = 0, remote = 0, remote_port = 0, state = 0, sent = 0, unread = 0, timer = 0;
-    unsigned long when = 0;
-    if (std::sscanf(line.c_str(), " %*u: %x:%x %x:%x %x %x:%x %x:%lx", &local, &local_port, &remote, &remote_port,
-                    &state, &sent, &unread, &timer, &when) != 9)
-      continue;
-    const auto rfc = rfc_state(state);
-    if (!rfc) continue;
-    // Hundredths of a second, whatever the kernel's own tick is.
-    rows.push_back({endpoint_of(local, local_port), endpoint_of(remote, remote_port), *rfc, unread, timer,
-                    milliseconds(static_cast<std::int64_t>(when) * 10)});
-  }
-  return rows;
-}
-
 std::string timer_text(const std::optional<KernelRow>& row) {
   static constexpr const char* kNames[] = {"none", "retransmission", "keepalive", "TIME-WAIT", "zero window"};
   if (!row || row->timer == 0 || row->timer >= std::size(kNames)) return "no timer";
@@ -84,23 +64,43 @@ std::string timer_text(const std::optional<KernelRow>& row) {
 
 KernelTable::KernelTable(const Net& net) {
   const Inside inside(net);
-  file_ = host::Descriptor(open("/proc/thread-self/net/tcp", O_RDONLY | O_CLOEXEC));
-  if (!file_) throw Trouble(fmt::format("cannot read /proc/net/tcp: {}", std::strerror(errno)));
+  socket_ = host::Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!socket_) throw Trouble(fmt::format("cannot ask for sockets: {}", std::strerror(errno)));
 }
 
 std::optional<KernelRow> KernelTable::row(const Endpoint& local, const Endpoint& remote) {
-  if (!read_at_.is_known() || host::now() - read_at_ > kReadAgain) {
-    std::string text;
-    std::array<char, 16384> part;
-    lseek(file_.get(), 0, SEEK_SET);
-    for (ssize_t n = 0; (n = read(file_.get(), part.data(), part.size())) > 0;)
-      text.append(part.data(), static_cast<std::size_t>(n));
-    rows_ = parse_kernel_table(text);
-    read_at_ = host::now();
-  }
-  for (const KernelRow& row : rows_)
-    if (row.local == local && row.remote == remote) return row;
-  return std::nullopt;
+  struct {
+    nlmsghdr head{};
+    inet_diag_req_v2 request{};
+  } question;
+  question.head = {.nlmsg_len = sizeof question,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST,
+                   .nlmsg_seq = 0,
+                   .nlmsg_pid = 0};
+  question.request.sdiag_family = AF_INET;
+  question.request.sdiag_protocol = IPPROTO_TCP;
+  question.request.idiag_states = ~0U;
+  inet_diag_sockid& id = question.request.id;
+  id.idiag_sport = htons(local.port);
+  id.idiag_dport = htons(remote.port);
+  std::memcpy(id.idiag_src, local.address.octets.data() + 12, 4);
+  std::memcpy(id.idiag_dst, remote.address.octets.data() + 12, 4);
+  id.idiag_cookie[0] = id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  alignas(nlmsghdr) std::array<char, 8192> answer;
+  if (::send(socket_.get(), &question, sizeof question, 0) < 0) throw Trouble("the kernel takes no question");
+  const ssize_t length = ::recv(socket_.get(), answer.data(), answer.size(), 0);
+  nlmsghdr head{};
+  inet_diag_msg found{};
+  if (length < static_cast<ssize_t>(NLMSG_HDRLEN)) throw Trouble("the kernel does not answer");
+  std::memcpy(&head, answer.data(), sizeof head);
+  if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY || length < static_cast<ssize_t>(NLMSG_HDRLEN + sizeof found))
+    return std::nullopt;
+  std::memcpy(&found, answer.data() + NLMSG_HDRLEN, sizeof found);
+  const auto state = rfc_state(found.idiag_state);
+  // Where there is no such connection, a listener of that port answers.
+  if (!state || *state == State::Listen) return std::nullopt;
+  return KernelRow{*state, found.idiag_rqueue, found.idiag_timer, milliseconds(found.idiag_expires)};
 }
 
 // --- a socket of the kernel

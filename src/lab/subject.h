@@ -1,6 +1,6 @@
 // The end that an experiment tries: a socket of this kernel, or one of an engine. The same calls for both.
 //
-// What lives here: Subject and its two kinds, and KernelTable, the kernel's own list of its sockets. What does not: the
+// What lives here: Subject and its two kinds, and KernelTable, what the kernel says of its sockets. What does not: the
 // peer (puppet.h), worlds (stage.h).
 #pragma once
 
@@ -38,27 +38,23 @@ class Subject {
   virtual std::uint32_t unread() = 0;
 };
 
-// A line of /proc/net/tcp.
+// What the kernel says of one of its sockets (sock_diag(7)), whoever holds it.
 struct KernelRow {
-  Endpoint local;
-  Endpoint remote;
   State state = State::Closed;
   std::uint32_t unread = 0;
   unsigned timer = 0;  // 0 none, 1 retransmission, 2 keepalive or FIN-WAIT-2, 3 TIME-WAIT (or its like), 4 zero window
   Duration expires;
 };
 
+// Asks for one connection by its name: the whole list would have every bucket of this host's table walked each time.
 class KernelTable {
  public:
   explicit KernelTable(const Net& net);
   std::optional<KernelRow> row(const Endpoint& local, const Endpoint& remote);
 
  private:
-  host::Descriptor file_;  // of its namespace, wherever it is read
-  std::vector<KernelRow> rows_;
-  Instant read_at_;
+  host::Descriptor socket_;  // of its namespace, wherever it is used
 };
-std::vector<KernelRow> parse_kernel_table(const std::string& text);
 // "no timer", "timer: TIME-WAIT, 58.2 s".
 std::string timer_text(const std::optional<KernelRow>& row);
 
