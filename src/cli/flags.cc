@@ -302,7 +302,7 @@ void add_story(CLI::App& app) {
 
 void add_lab(CLI::App& app) {
   const auto [lab, command] = add_command<LabCommand>(
-      app, "lab", "what is said of TCP, and what this kernel and adieu's engine do: experiments, side by side", run_lab);
+      app, "lab", "what is said of TCP, and what this kernel and the engine do, tried side by side", run_lab);
   lab->add_option("name", command->names, "only these, or those whose names begin so");
   lab->add_flag("--list", command->list, "only say which there are");
   lab->add_flag("--quick", command->quick, "wait less for what should not happen");

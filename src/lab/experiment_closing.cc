@@ -37,7 +37,7 @@ Finding fin_wait_2_held(Stage& stage) {
   End end = stage.connect();
   stage.into_fin_wait_2(end);
   const Instant since = host::now();
-  const auto gone = stage.gone_after(end, since, stage.choose(seconds(6), seconds(3)));
+  const auto gone = stage.gone_after(end, since, stage.choose(seconds(20), seconds(3)));
   std::string text = fate(stage, end, gone, since);
   std::size_t read = 0;
   if (!gone) {
@@ -56,7 +56,7 @@ Finding fin_wait_2_orphan(Stage& stage) {
   stage.into_fin_wait_2(end);
   const Instant since = host::now();
   end.it.close();
-  const auto gone = stage.gone_after(end, since, seconds(5));
+  const auto gone = stage.gone_after(end, since, stage.choose(seconds(10), milliseconds(3500)));
   const auto told = end.peer.count(since, is_any);
   return {fmt::format("{}; its peer was told nothing{}", fate(stage, end, gone, since),
                       told == 0 ? "" : fmt::format(" but {}", times(told, "segment"))),
@@ -105,7 +105,7 @@ Finding linger2_held(Stage& stage) {
   Stage::kernel(end).set_option(IPPROTO_TCP, TCP_LINGER2, 1);
   stage.into_fin_wait_2(end);
   const Instant since = host::now();
-  const auto gone = stage.gone_after(end, since, stage.choose(seconds(5), seconds(3)));
+  const auto gone = stage.gone_after(end, since, stage.choose(seconds(10), seconds(3)));
   return {fate(stage, end, gone, since), gone.has_value(), {{"gone_s", number(gone)}}};
 }
 
@@ -160,7 +160,7 @@ Finding orphan_unanswered(Stage& stage, bool last_ack) {
   stage.set("net.ipv4.tcp_orphan_retries", stage.choose("2", "1"));
   End end = stage.connect();
   if (last_ack) stage.into_close_wait(end);
-  Finding finding = unanswered_fin(stage, end, false, stage.choose(seconds(8), seconds(5)));
+  Finding finding = unanswered_fin(stage, end, false, stage.choose(seconds(15), seconds(3)));
   if (finding.as_said) finding.text += ", no RST to the peer";
   if (end.peer.count({}, is_reset) > 0) finding.text += " but an RST";
   return finding;
@@ -172,7 +172,7 @@ Finding last_ack_orphan(Stage& stage) { return orphan_unanswered(stage, true); }
 Finding held_unanswered(Stage& stage, bool last_ack) {
   stage.build();
   stage.set("net.ipv4.tcp_orphan_retries", "1");
-  stage.set("net.ipv4.tcp_retries2", stage.choose("4", "3"));
+  stage.set("net.ipv4.tcp_retries2", stage.choose("4", "2"));
   End orphan = stage.connect();
   End end = stage.connect();
   if (last_ack) stage.into_close_wait(orphan);
@@ -183,7 +183,7 @@ Finding held_unanswered(Stage& stage, bool last_ack) {
   end.peer.answers = false;
   end.it.shut_send();
   std::optional<Duration> gone;
-  stage.until(stage.choose(seconds(12), seconds(8)), [&] {
+  stage.until(stage.choose(seconds(20), seconds(6)), [&] {
     if (!orphan_gone && !orphan.it.state()) orphan_gone = host::now() - since;
     if (!gone && !end.it.state()) gone = host::now() - since;
     return orphan_gone && gone;
@@ -251,7 +251,7 @@ Finding zero_window_held(Stage& stage) {
   stage.build();
   stage.set("net.ipv4.tcp_retries2", "2");
   End end = stage.connect();
-  return closed_window(stage, end, stage.choose(seconds(12), seconds(5)));
+  return closed_window(stage, end, stage.choose(seconds(20), seconds(4)));
 }
 
 Finding zero_window_user_timeout(Stage& stage) {

@@ -17,7 +17,7 @@ Finding length(Stage& stage) {
   const std::string timer = stage.is_kernel() ? ", " + timer_text(Stage::kernel(end).row()) : "";
   end.it.close();
   const Instant since = host::now();
-  const auto gone = stage.gone_after(end, since, stage.choose(seconds(4), milliseconds(2500)));
+  const auto gone = stage.gone_after(end, since, stage.choose(seconds(10), milliseconds(2500)));
   return {
       fmt::format("TIME-WAIT{}; {}", timer,
                   gone ? "gone after " + in_seconds(*gone) : "still there after " + in_seconds(host::now() - since)),
