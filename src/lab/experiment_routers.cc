@@ -13,8 +13,8 @@
 namespace adieu::lab {
 namespace {
 
-constexpr Duration kBudget = seconds(2);  // of a half-closed connection, in the router
-constexpr Duration kSilence = milliseconds(4500);
+constexpr Duration kBudget = seconds(4);  // of a half-closed connection, in the router
+constexpr Duration kSilence = milliseconds(6500);
 
 bool is_reset(const Heard& heard) { return heard.segment.rst; }
 

@@ -95,6 +95,7 @@ class Stage {
  private:
   void furnish_far(const Net& far);
   void set_in(const Net& net, const std::string& name, const std::string& value);
+  End connect_once();
   host::EngineLoop& engine();
   void turn();
 

@@ -137,6 +137,13 @@ void KernelSubject::set_option(int level, int name, int value) {
     throw Trouble(fmt::format("setsockopt {}/{} to {}: {}", level, name, value, std::strerror(errno)));
 }
 
+Duration KernelSubject::rto() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size);
+  return microseconds(info.tcpi_rto);
+}
+
 std::string KernelSubject::error() const {
   int number = 0;
   socklen_t size = sizeof number;

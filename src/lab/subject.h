@@ -73,6 +73,8 @@ class KernelSubject final : public Subject {
 
   std::optional<KernelRow> row() { return table_.row(local_, remote_); }
   void set_option(int level, int name, int value);
+  // The retransmission timeout that it has computed.
+  Duration rto() const;
   // SO_ERROR, in words; "no error".
   std::string error() const;
 
