@@ -109,7 +109,10 @@ void print_markdown(const std::vector<lab::Row>& rows) {
       "Made by `adieu lab --markdown > docs/lab.md`, on Linux {}. What is commonly said of TCP, what this kernel does, "
       "and "
       "what adieu's engine does: each measured in network namespaces of its own, with what was set there. Try your own "
-      "kernel: `adieu lab`, or `adieu lab --json` for programs.\n\n"
+      "kernel: `adieu lab`, or `adieu lab --json` for programs: a line each with name, said, source, "
+      "verdict and release, and for kernel and engine course (measured, not applicable, skipped, failed), text, "
+      "as_said, "
+      "figures (a time of -1: it did not happen), set and seconds.\n\n"
       "| experiment | on this kernel |\n|---|---|\n",
       release());
   for (const lab::Row& row : rows) fmt::print("| [{0}](#{0}) | {1} |\n", row.experiment->name, lab::verdict(row));

@@ -76,6 +76,23 @@ Finding fin_wait_2_orphan(Stage& stage) {
           {{"gone_s", number(gone)}}};
 }
 
+Finding fin_wait_2_orphan_far(Stage& stage) {
+  constexpr double kTimeout = 1;
+  stage.build();
+  stage.set("net.ipv4.tcp_fin_timeout", "1");
+  stage.was_set("an answer takes the peer 500 ms");
+  End end = stage.connect_far(milliseconds(500));
+  stage.into_fin_wait_2(end);
+  const Duration rto = stage.is_kernel() ? Stage::kernel(end).rto() : Duration{};
+  const Instant since = host::now();
+  end.it.close();
+  const auto gone = stage.gone_after(end, since, stage.choose(seconds(12), seconds(8)));
+  std::string text = fate(stage, end, gone, since);
+  if (gone && stage.is_kernel())
+    text += fmt::format(", {:.1f} times its retransmission timeout", gone->seconds() / rto.seconds());
+  return {text, gone && std::abs(gone->seconds() - kTimeout) < 1, {{"gone_s", number(gone)}, {"rto_s", rto.seconds()}}};
+}
+
 Finding fin_wait_2_orphan_data(Stage& stage) {
   stage.build();
   End end = stage.connect();
@@ -286,6 +303,8 @@ std::vector<Experiment> experiments_of_closing() {
       {"fin-wait-2-orphan",
        "an orphan stays in FIN-WAIT-2 for tcp_fin_timeout \"before it is aborted at the local end\"", "ip-sysctl.rst",
        fin_wait_2_orphan},
+      {"fin-wait-2-orphan-far", "tcp_fin_timeout bounds an orphan in FIN-WAIT-2, however far away the peer is",
+       "ip-sysctl.rst", fin_wait_2_orphan_far},
       {"fin-wait-2-orphan-data",
        "\"if new data is received after CLOSE is called, its TCP SHOULD send a RST to show that data was lost\"",
        "RFC 1122 section 4.2.2.13", fin_wait_2_orphan_data},

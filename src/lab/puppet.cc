@@ -119,7 +119,8 @@ void Puppet::take_syn(const wire::Segment& s, const Endpoint& from) {
   answer.syn = true;
   answer.mss = 1460;
   say(answer);
-  snd_nxt_ = snd_una_ = data_end_ = initial_ + 1;
+  snd_una_ = initial_;
+  snd_nxt_ = data_end_ = initial_ + 1;
   connected_ = true;
 }
 
@@ -183,9 +184,14 @@ void Puppets::turn() {
     socklen_t size = sizeof from;
     const ssize_t length =
         recvfrom(in_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
-    if (length <= 0) return;
+    if (length <= 0) break;
     if (from.sll_pkttype != PACKET_OUTGOING) take(Bytes(buffer.data(), static_cast<std::size_t>(length)));
   }
+  std::erase_if(delayed_, [now = host::now()](const Delayed& one) {
+    if (one.due > now) return false;
+    one.puppet->take(one.heard, one.from);
+    return true;
+  });
 }
 
 void Puppets::take(Bytes packet) {
@@ -198,7 +204,7 @@ void Puppets::take(Bytes packet) {
   heard.segment.payload = {};
   for (const auto& puppet : puppets_)
     if (puppet->own() == Endpoint{ip->destination, segment->destination_port})
-      puppet->take(heard, {ip->source, segment->source_port});
+      delayed_.push_back({heard.at + puppet->delay, puppet.get(), heard, {ip->source, segment->source_port}});
 }
 
 }  // namespace adieu::lab

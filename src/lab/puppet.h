@@ -38,6 +38,7 @@ class Puppet {
   // How it behaves by itself.
   bool answers = true;                 // false: it takes nothing in and answers nothing, as if it were gone
   std::uint16_t window = 64000;        // 0: it takes no data in, and says so
+  Duration delay;                      // it hears, and so answers, so much later
   std::optional<std::uint32_t> clock;  // the timestamp in what it sends; none: without
 
   // A new connection of the same name, after an old one.
@@ -103,9 +104,17 @@ class Puppets {
   void send(const Endpoint& from, const Endpoint& to, wire::Segment segment);
   void take(Bytes packet);
 
+  struct Delayed {
+    Instant due;
+    Puppet* puppet;
+    Heard heard;
+    Endpoint from;
+  };
+
   host::Descriptor in_;
   host::Descriptor out_;
   std::vector<std::unique_ptr<Puppet>> puppets_;
+  std::vector<Delayed> delayed_;  // in the order they came in
 };
 
 }  // namespace adieu::lab

@@ -130,13 +130,18 @@ host::EngineLoop& Stage::engine() {
 End Stage::connect() {
   constexpr int kTries = 5;
   for (int i = 1;; ++i) {
-    End end = connect_once();
+    End end = connect_to(puppets_->add());
     if (!is_kernel() || kernel(end).rto() < kNear || i == kTries) return end;
   }
 }
 
-End Stage::connect_once() {
+End Stage::connect_far(Duration delay) {
   Puppet& peer = puppets_->add();
+  peer.delay = delay;
+  return connect_to(peer);
+}
+
+End Stage::connect_to(Puppet& peer) {
   if (is_kernel()) {
     const Inside inside(*near_);
     host::Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -151,7 +156,10 @@ End Stage::connect_once() {
     subjects_.push_back(std::make_unique<EngineSubject>(engine(), *socket));
   }
   Subject& it = *subjects_.back();
-  await("a connection is established", [&] { return peer.is_connected() && it.state() == State::Established; });
+  // Its last ACK included: what is heard from now on belongs to what is tried.
+  await("a connection is established", [&] {
+    return peer.is_connected() && peer.acknowledged() == peer.snd_nxt() && it.state() == State::Established;
+  });
   return {it, peer};
 }
 

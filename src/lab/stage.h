@@ -72,6 +72,8 @@ class Stage {
 
   // Established when they return.
   End connect();
+  // To a peer that answers so much later.
+  End connect_far(Duration delay);
   void listen(std::uint16_t port);
   Endpoint listener() const { return listener_; }
   End accept(Puppet& from);
@@ -95,7 +97,7 @@ class Stage {
  private:
   void furnish_far(const Net& far);
   void set_in(const Net& net, const std::string& name, const std::string& value);
-  End connect_once();
+  End connect_to(Puppet& peer);
   host::EngineLoop& engine();
   void turn();
 

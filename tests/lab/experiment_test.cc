@@ -101,6 +101,14 @@ TEST_P(OnBothTest, APuppetWithAClosedWindowTakesNoDataAndSaysSo) {
   });
 }
 
+TEST_F(ExperimentTest, APuppetFarAwayAnswersLater) {
+  on_a_stage(Tried::Kernel, [](Stage& stage) {
+    const Instant start = host::now();
+    stage.connect_far(milliseconds(300));
+    EXPECT_GE(host::now() - start, milliseconds(300));
+  });
+}
+
 // --- what becomes of experiments
 
 Finding as_said(Stage&) { return {.text = "so it is", .as_said = true, .figures = {{"one", 1.0}}}; }
