@@ -27,6 +27,14 @@ class Trouble : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// `adieu` alone.
+struct OverviewCommand {
+  std::string run_dir;
+  bool all = false;  // more than a screen
+  bool json = false;
+};
+void run_overview(const OverviewCommand& command);
+
 struct UpCommand {
   host::UpOptions options;
   std::vector<std::string> planes;  // "engine", "kernel"; none: both

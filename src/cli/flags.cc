@@ -422,6 +422,10 @@ void add_what_up_starts(CLI::App& app) {
 int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
+  OverviewCommand overview;
+  add_run_dir_flag(app, overview.run_dir);
+  app.add_flag("--all", overview.all, "every group, however many there are");
+  app.add_flag("--json", overview.json, "one JSON object a line, a group each");
   add_what_people_call(app);
   add_log(app);
   add_policy(app);
@@ -445,7 +449,7 @@ int run_command_line(int argc, char** argv) {
     throw Trouble(
         fmt::format("{}; see `adieu {}--help`", error.what(), asked.empty() ? "" : asked.front()->get_name() + " "));
   }
-  if (app.get_subcommands().empty()) fmt::print("{}", app.help());
+  if (app.get_subcommands().empty()) run_overview(overview);
   return 0;
 }
 

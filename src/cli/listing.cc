@@ -19,7 +19,7 @@ EndRank rank_of(const host::ConnectionView& view) {
   const control::Verdict& verdict = view.seen.verdict;
   if (view.record.has_ended()) return EndRank::Ended;
   if (verdict.ends_at.is_known()) return EndRank::AtTime;
-  const std::string text = host::ending_in_short(verdict, view.record, view.kind, view.now);
+  const std::string text = host::ending_in_short(verdict, view.record, view.now);
   if (!text.starts_with("never")) return EndRank::Unknown;
   if (verdict.ends == Ends::EitherSideCloses) return EndRank::NeverOpen;
   return verdict.ends == Ends::Nothing ? EndRank::Never : EndRank::NeverHalfClosed;
@@ -104,7 +104,7 @@ Cells cells_of(const host::ConnectionView& view) {
                                    : fmt::format("{},pid={}", host::printable(view.comm), view.holder_process),
           std::string(control::name(view.seen.verdict.standing)),
           r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("-"),
-          host::ending_in_short(view.seen.verdict, r, view.kind, view.now),
+          host::ending_in_short(view.seen.verdict, r, view.now),
           host::printable(host::text(view.id))};
 }
 

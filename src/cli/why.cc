@@ -97,7 +97,7 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
 }
 
 std::string will_end(const host::ConnectionView& view) {
-  const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.kind, view.now);
+  const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.now);
   const std::string whole = view.ending();
   if (view.record.has_ended()) return "it has ended: " + whole;
   if (view.seen.verdict.ends == control::Ends::Nothing && brief == "never") return "never: nothing ends it by itself";

@@ -43,6 +43,7 @@ struct Census {
   bool policy_known = true;  // false: its text cannot be had, and `policy` is the built-in one
   ControlState control = ControlState::Absent;
   std::uint32_t control_process = 0;
+  bool is_local = false;  // one sweep of this process's own (local_kernel.h): nobody is expected to judge
 };
 
 // An error says what to do: nobody runs there, or who runs there does not answer.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -16,6 +17,7 @@ namespace adieu::host {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Comm = decltype(plane::Beside::comm);
 
 // What an unlucky byte in a plane's name becomes; it never throws.
 std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -31,6 +33,7 @@ constexpr unsigned values(EndReason) { return kEndReasons; }
 constexpr unsigned values(plane::Holder) { return 4; }
 constexpr unsigned values(plane::Known) { return 3; }
 constexpr unsigned values(plane::PlaneKind) { return 3; }
+constexpr unsigned values(plane::OwnTimer) { return plane::kOwnTimers; }
 
 template <typename Enum>
 bool read_enum(std::string_view text, Enum& value) {
@@ -43,7 +46,7 @@ bool read_enum(std::string_view text, Enum& value) {
 }
 
 // A new member belongs into the list below.
-static_assert(sizeof(control::Evidence) == 232);
+static_assert(sizeof(control::Evidence) == 304);
 template <typename Visit, typename... Evidence>
 void visit_members(Visit&& visit, Evidence&... e) {
   visit("reason", e.reason...);
@@ -78,6 +81,20 @@ void visit_members(Visit&& visit, Evidence&... e) {
   visit("peer_window_closed", e.peer_window_closed...);
   visit("passed_r1", e.passed_r1...);
   visit("soft_error", e.soft_error...);
+  visit("holder_process", e.beside.process...);
+  visit("holder_descriptor", e.beside.descriptor...);
+  visit("holder_comm", e.beside.comm...);
+  visit("holder_processes", e.beside.processes...);
+  visit("holder_descriptors", e.beside.descriptors...);
+  visit("holder_references", e.beside.references...);
+  visit("holder_looked", e.beside.looked...);
+  visit("holder_looked_everywhere", e.beside.looked_everywhere...);
+  visit("inherited", e.beside.inherited...);
+  visit("network", e.beside.network...);
+  visit("own_timer", e.beside.timer...);
+  visit("own_timer_retries", e.beside.retries...);
+  visit("own_timer_fires", e.beside.fires...);
+  visit("in_state_by", e.beside.in_state_by...);
   visit("may_be_outside", e.may_be_outside...);
   visit("host_doubted", e.host.doubted...);
   visit("host_heard_at", e.host.heard_at...);
@@ -91,6 +108,8 @@ Json value_json(const T& value) {
     return json_of(value);
   else if constexpr (std::is_enum_v<T>)
     return name(value);
+  else if constexpr (std::is_same_v<T, Comm>)
+    return std::string(value.data(), ::strnlen(value.data(), value.size()));
   else
     return value;
 }
@@ -113,6 +132,9 @@ bool read_value(const Json& json, T& value) {
     return json.is_number_integer() || json == "never";
   } else if constexpr (std::is_enum_v<T>) {
     return json.is_string() && read_enum(json.template get<std::string>(), value);
+  } else if constexpr (std::is_same_v<T, Comm>) {
+    if (json.is_string()) json.template get<std::string>().copy(value.data(), value.size() - 1);
+    return json.is_string();
   } else if constexpr (std::is_same_v<T, bool>) {
     if (json.is_boolean()) value = json.template get<bool>();
     return json.is_boolean();

@@ -12,7 +12,7 @@ namespace adieu::host {
 
 using control::Truth;
 
-std::string ConnectionView::ending() const { return host::ending(seen.verdict, record, kind, now); }
+std::string ConnectionView::ending() const { return host::ending(seen.verdict, record, now); }
 
 std::vector<std::string> ConnectionView::evidence() const {
   std::vector<std::string> sentences;
@@ -76,11 +76,17 @@ void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now)
   if (seen.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
   view.id.slot = slot;
   view.id.generation = view.record.generation;
+  if (seen.kind == plane::PlaneKind::Kernel) {
+    view.holder_process = view.record.beside.process;
+    view.comm = view.record.beside.comm_text();
+  }
   view.seen =
       control::look_on(view.record, plane.facts, seen.table.heartbeat(), census_.policy.policy, plane.status, view.now);
   const auto& names = census_.policy.rules;
   view.rule = view.seen.rule_number < names.size() ? names[view.seen.rule_number] : std::string("built-in");
-  if (census_.control != ControlState::Running && !view.seen.not_judged_since)
+  if (census_.is_local)
+    view.seen.not_judged_since.reset();
+  else if (census_.control != ControlState::Running && !view.seen.not_judged_since)
     view.seen.not_judged_since = view.judged_at;
 }
 

@@ -80,13 +80,13 @@ int read_attribute(const nlattr* attribute, void* context) {
   return MNL_CB_OK;
 }
 
-// False: not a TCP connection that anybody asked about.
-bool read_socket(const nlmsghdr* message, Socket& socket) {
+// False: not a TCP socket of a kind that anybody asked about.
+bool read_socket(const nlmsghdr* message, bool listeners, Socket& socket) {
   inet_diag_msg said;
   std::memcpy(&said, mnl_nlmsg_get_payload(message), sizeof said);
   if (said.idiag_family != AF_INET && said.idiag_family != AF_INET6) return false;
   socket.state = state_of(said.idiag_state);
-  if (socket.state == State::Closed || socket.state == State::Listen) return false;
+  if (socket.state == State::Closed || (socket.state == State::Listen) != listeners) return false;
   socket.key.cookie = std::uint64_t{said.id.idiag_cookie[1]} << 32 | said.id.idiag_cookie[0];
   socket.key.local = endpoint_of(said.idiag_family, said.id.idiag_src, said.id.idiag_sport);
   socket.key.remote = endpoint_of(said.idiag_family, said.id.idiag_dst, said.id.idiag_dport);
@@ -131,7 +131,7 @@ Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit
       }
       Socket socket;
       socket.read_after = read_after;
-      if (read_socket(message, socket)) {
+      if (read_socket(message, asked.listeners, socket)) {
         ++replies.sockets;
         visit(context, socket);
       } else {

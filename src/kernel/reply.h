@@ -25,6 +25,7 @@ struct Replies {
 struct Asked {
   std::uint32_t number = 0;
   std::uint32_t port = 0;
+  bool listeners = false;  // and no connections
 };
 
 // `batch` is aligned to 4 octets. Each socket in it is visited, in its order, as read `read_after` the question.

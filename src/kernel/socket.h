@@ -47,6 +47,7 @@ struct SocketKey {
   Endpoint local;
   Endpoint remote;
   std::uint32_t interface = 0;  // SO_BINDTODEVICE; 0: any
+  std::uint32_t network = 0;    // inode of the network namespace in which these addresses mean something
   bool operator==(const SocketKey&) const = default;
 };
 
