@@ -31,7 +31,10 @@ struct ApiBoard::Impl {
   std::map<std::uint64_t, std::optional<OrderResult>> waiting;  // by ticket
 };
 
-ApiBoard::ApiBoard() : impl_(std::make_unique<Impl>()) { impl_->shown.policy = std::make_shared<const NamedPolicy>(); }
+ApiBoard::ApiBoard() : impl_(std::make_unique<Impl>()) {
+  impl_->shown.policy = std::make_shared<const NamedPolicy>();
+  impl_->shown.hosts = std::make_shared<const control::HostBook>();
+}
 ApiBoard::~ApiBoard() = default;
 
 void ApiBoard::show_planes(std::vector<std::shared_ptr<const ApiPlane>> planes) {
@@ -43,6 +46,11 @@ void ApiBoard::show_planes(std::vector<std::shared_ptr<const ApiPlane>> planes) 
 void ApiBoard::show_policy(std::shared_ptr<const NamedPolicy> policy) {
   const std::unique_lock lock(impl_->mutex);
   impl_->shown.policy.swap(policy);
+}
+
+void ApiBoard::show_hosts(std::shared_ptr<const control::HostBook> hosts) {
+  const std::unique_lock lock(impl_->mutex);
+  impl_->shown.hosts.swap(hosts);
 }
 
 void ApiBoard::show_tally(const Tally& tally) {
@@ -131,6 +139,19 @@ bool TallyLedger::receipt(std::uint32_t plane, const plane::Receipt& receipt) {
 bool TallyLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) {
   news_ = true;
   return ledger_.ended(plane, id, record);
+}
+
+bool TallyLedger::learned(const control::HostLearned& host) {
+  know(host);
+  hosts_changed_ = true;
+  return ledger_.learned(host);
+}
+
+std::shared_ptr<const control::HostBook> TallyLedger::poll_hosts() {
+  if (!std::exchange(hosts_changed_, false)) return nullptr;
+  auto hosts = std::make_shared<control::HostBook>();
+  for (const auto& [address, host] : learned_hosts_) hosts->know(host);
+  return hosts;
 }
 
 bool TallyLedger::commit() { return ledger_.commit(); }

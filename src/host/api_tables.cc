@@ -40,8 +40,8 @@ std::optional<ConnectionView> ApiTables::read(std::size_t index, std::uint32_t s
   view.now = now();
   const auto status = plane.control.status();
   view.judged_at = status ? status->swept_at : Instant::unknown();
-  view.seen =
-      control::look_on(view.record, facts_[index], plane.table.heartbeat(), snapshot_.policy->policy, status, view.now);
+  view.seen = control::look_on(view.record, facts_[index], plane.table.heartbeat(), snapshot_.policy->policy, status,
+                               *snapshot_.hosts, view.now);
   view.plane = static_cast<std::uint32_t>(index);
   view.rule = rule_name(*snapshot_.policy, view.seen.rule_number);
   if (plane.kind == plane::PlaneKind::Engine) {  // its process holds all its connections

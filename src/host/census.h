@@ -41,6 +41,7 @@ struct Census {
   std::vector<PlaneSeen> planes;
   NamedPolicy policy;        // in force
   bool policy_known = true;  // false: its text cannot be had, and `policy` is the built-in one
+  std::shared_ptr<const control::HostBook> hosts = std::make_shared<control::HostBook>();  // as the ledger keeps them
   ControlState control = ControlState::Absent;
   std::uint32_t control_process = 0;
 };

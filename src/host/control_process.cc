@@ -84,11 +84,13 @@ class ControlProcess {
         api_(board_, run_dir) {
     poller_.add(signals_, kSignals);
     poller_.add(board_.bell(), kOrders);
+    know_hosts();
     put_in_force(host::now());
   }
   void run(HttpDoors doors);
 
  private:
+  void know_hosts();
   void put_in_force(Instant now);
   void reload(Instant now);
   void feel_pressure(Instant now);
@@ -170,6 +172,17 @@ void ControlProcess::notice_sleep(Instant now) {
   asleep_ = asleep;
 }
 
+// What earlier control planes learned of hosts.
+void ControlProcess::know_hosts() {
+  const auto ledger = LedgerReader::open(run_dir_.ledger());
+  const auto hosts = ledger ? ledger->hosts() : std::unexpected(ledger.error());
+  if (!hosts) return;  // there is no ledger yet, or none of this version
+  for (const control::HostLearned& host : *hosts) {
+    attendant_.know(host);
+    tally_.know(host);
+  }
+}
+
 // ---- the policy
 
 // The text stands in the run directory before any status says that it is in force.
@@ -234,6 +247,7 @@ void ControlProcess::attend(Instant now) {
   tally.counts = attendant_.counts();
   board_.show_tally(tally);
   if (tally_.had_news()) board_.tell_news();
+  if (auto hosts = tally_.poll_hosts()) board_.show_hosts(std::move(hosts));
 }
 
 // People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.

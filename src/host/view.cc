@@ -76,8 +76,8 @@ void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now)
   if (seen.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
   view.id.slot = slot;
   view.id.generation = view.record.generation;
-  view.seen =
-      control::look_on(view.record, plane.facts, seen.table.heartbeat(), census_.policy.policy, plane.status, view.now);
+  view.seen = control::look_on(view.record, plane.facts, seen.table.heartbeat(), census_.policy.policy, plane.status,
+                               *census_.hosts, view.now);
   const auto& names = census_.policy.rules;
   view.rule = view.seen.rule_number < names.size() ? names[view.seen.rule_number] : std::string("built-in");
   if (census_.control != ControlState::Running && !view.seen.not_judged_since)

@@ -443,6 +443,53 @@ TEST(Ledger, ForgetsWhatIsTooOld) {
   EXPECT_EQ(LedgerReader::open(book.path())->oldest(), 6U);
 }
 
+control::HostLearned host_at(std::uint32_t number, std::uint32_t lost = 40) {
+  const auto octet = [&](unsigned shift) { return static_cast<std::uint8_t>(number >> shift); };
+  return {Address::v4(10, octet(16), octet(8), octet(0)), 100, lost, Duration::max()};
+}
+
+TEST(Ledger, KeepsOfEachHostWhatWasLearnedLast) {
+  Book book;
+  EXPECT_TRUE(book.ledger.learned(host_at(1, 30)));
+  EXPECT_TRUE(book.ledger.commit());
+  EXPECT_TRUE(book.ledger.learned(host_at(1, 50)));
+  control::HostLearned forgetful = host_at(2, 0);
+  forgetful.host.octets[0] = 0xfd;
+  forgetful.path_timer = seconds(350);
+  EXPECT_TRUE(book.ledger.learned(forgetful));
+  EXPECT_TRUE(book.ledger.commit());
+  const auto reader = LedgerReader::open(book.path());
+  EXPECT_EQ(reader->hosts().value(), (std::vector<control::HostLearned>{forgetful, host_at(1, 50)}));
+  EXPECT_EQ(reader->newest(), 0U) << "no entry tells of it";
+}
+
+TEST(Ledger, KeepsNoMoreHostsThanABookHoldsAndNoneThatIsTooOld) {
+  Book book;
+  constexpr auto kMost = static_cast<std::uint32_t>(control::HostBook::kMost);
+  for (std::uint32_t i = 0; i <= kMost; ++i) ASSERT_TRUE(book.ledger.learned(host_at(i)));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(ask(book.path(), "SELECT count(*) FROM host"), std::to_string(kMost));
+  EXPECT_EQ(LedgerReader::open(book.path())->hosts()->front(), host_at(kMost)) << "the oldest went";
+  ask(book.path(), "UPDATE host SET wall = wall - (30*86400+60)*1000000 WHERE address <> '10.0.0.7'");
+  SqliteLedger next(book.path());
+  ASSERT_TRUE(next.learned(host_at(8)) && next.commit());
+  EXPECT_EQ(ask(book.path(), "SELECT group_concat(address) FROM (SELECT address FROM host ORDER BY 1)"),
+            "10.0.0.7,10.0.0.8");
+}
+
+TEST(Ledger, OfAVersionThatKeptNoHostsIsReadAndWrittenOn) {
+  Book book;
+  ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}) && book.ledger.commit());
+  ask(book.path(), "DROP TABLE host");
+  const auto reader = LedgerReader::open(book.path());
+  ASSERT_TRUE(reader);
+  EXPECT_FALSE(reader->hosts());
+  SqliteLedger next(book.path());
+  ASSERT_TRUE(next.learned(host_at(1)) && next.commit());
+  EXPECT_EQ(reader->hosts().value().size(), 1U);
+  EXPECT_EQ(book.entries({EntryKind::Verdict}).size(), 1U);
+}
+
 TEST(Ledger, FileStopsGrowingAtItsBound) {
   const TemporaryDirectory dir;
   const std::string path = dir.path() + "/ledger.db";
