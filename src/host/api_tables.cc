@@ -10,16 +10,7 @@
 namespace adieu::host {
 
 ApiTables::ApiTables(ApiSnapshot snapshot) : snapshot_(std::move(snapshot)) {
-  for (const auto& plane : snapshot_.planes) {
-    control::PlaneFacts facts;
-    facts.abilities = plane->table.abilities();
-    facts.kind = plane->kind;
-    plane->name.copy(facts.name.data(), facts.name.size() - 1);
-    facts.process = plane->process;
-    comm_of(plane->process).copy(facts.comm.data(), facts.comm.size() - 1);
-    facts.time_wait = plane->table.time_wait();
-    facts_.push_back(facts);
-  }
+  for (const auto& plane : snapshot_.planes) facts_.push_back(facts_of(plane->name, plane->process, plane->table));
 }
 
 std::optional<std::size_t> ApiTables::plane(std::string_view name) const {

@@ -13,7 +13,6 @@
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/message.h"
-#include "host/processes.h"
 
 namespace adieu::host {
 namespace {
@@ -103,17 +102,6 @@ std::shared_ptr<const control::HostBook> learned_hosts(const RunDir& run_dir) {
 }
 
 }  // namespace
-
-control::PlaneFacts facts_of(const PlaneSeen& plane) {
-  control::PlaneFacts facts;
-  facts.abilities = plane.table.abilities();
-  facts.kind = plane.table.kind();
-  plane.name.copy(facts.name.data(), facts.name.size() - 1);
-  facts.process = plane.process;
-  comm_of(plane.process).copy(facts.comm.data(), facts.comm.size() - 1);
-  facts.time_wait = plane.table.time_wait();
-  return facts;
-}
 
 std::string_view name(ControlState state) {
   switch (state) {

@@ -34,9 +34,6 @@ struct PlaneSeen {
 enum class ControlState : std::uint8_t { Running, Stopped, Absent };
 std::string_view name(ControlState state);
 
-// As the control plane knows it; `comm` as long as its process lives.
-control::PlaneFacts facts_of(const PlaneSeen& plane);
-
 struct Census {
   std::vector<PlaneSeen> planes;
   NamedPolicy policy;        // in force

@@ -380,11 +380,7 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
   const auto before = plane::ControlView(plane.control->bytes()).status();
   const plane::ControlWriter writer(plane.control->writable(), static_cast<std::uint64_t>(::getpid()));
-  control::PlaneFacts facts;
-  plane.name.copy(facts.name.data(), facts.name.size() - 1);
-  facts.process = plane.process;
-  comm_of(plane.process).copy(facts.comm.data(), facts.comm.size() - 1);
-  plane.index = attendant_.watch(facts, *reader, writer, before, now);
+  plane.index = attendant_.watch(facts_of(plane.name, plane.process, *reader), *reader, writer, before, now);
   ledger_.name_plane(plane.index, plane.name, received.message.incarnation, plane.kind);
   plane.token = next_token_++;
   poller_.add(plane.wake_control.get(), plane.token);

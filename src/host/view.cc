@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "host/clock.h"
+#include "host/processes.h"
 #include "host/sentences.h"
 
 namespace adieu::host {
@@ -52,7 +53,8 @@ Result<control::Filter> parse_filter(const std::vector<std::string>& words) {
 }
 
 CensusView::CensusView(const Census& census) : census_(census) {
-  for (const PlaneSeen& plane : census.planes) planes_.push_back({facts_of(plane), plane.control.status()});
+  for (const PlaneSeen& plane : census.planes)
+    planes_.push_back({facts_of(plane.name, plane.process, plane.table), plane.control.status()});
 }
 
 void CensusView::start(ConnectionView& view, std::uint32_t plane) const {
