@@ -167,6 +167,7 @@ class SqliteLedger::Impl {
   void leave();
   void move_aside(const std::string& suffix, std::string_view why);
   bool tell_policy();
+  std::optional<std::uint64_t> last_in_force() const;
   bool fail();
   void rolled_back();
   void prune();
@@ -277,13 +278,35 @@ void SqliteLedger::Impl::move_aside(const std::string& suffix, std::string_view 
 bool SqliteLedger::Impl::tell_policy() {
   if (policy_ == told_) return true;
   Row row;
-  row.kind = told_ ? EntryKind::Policy : EntryKind::Start;
   row.at = now();
-  row.what = told_ ? "another policy is in force" : "a control plane started";
-  row.detail = fmt::format(R"({{"policy":"{}","process":{}}})", hex16(policy()), ::getpid());
+  row.detail = policy_detail(policy());
+  const auto before = told_ ? told_ : last_in_force();
+  if (!told_) {
+    row.kind = EntryKind::Start;
+    row.what = "a control plane started";
+    if (!add(row)) return false;
+  }
+  if (before && before != policy_) {
+    if (!told_)
+      once_.warn("start", fmt::format("the policy in force is another than before this control plane started: {}, and "
+                                      "no longer {}",
+                                      hex16(policy()), hex16(*before)));
+    row.kind = EntryKind::Policy;
+    row.what = "another policy is in force";
+    if (!add(row)) return false;
+  }
   routine_ = 0;
   told_ = policy_;
-  return add(row);
+  return true;
+}
+
+std::optional<std::uint64_t> SqliteLedger::Impl::last_in_force() const {
+  Statement row(database_.get(),
+                "SELECT json_extract(detail,'$.policy') FROM entry WHERE kind IN ('start','policy') "
+                "ORDER BY number DESC LIMIT 1");
+  if (row.step() != SQLITE_ROW) return std::nullopt;
+  const auto policy = parse_hex16(row.text(0));
+  return policy ? std::optional(*policy) : std::nullopt;
 }
 
 bool SqliteLedger::Impl::commit() {
@@ -340,6 +363,16 @@ void SqliteLedger::name_plane(std::uint32_t index, std::string name, std::uint64
 }
 
 void SqliteLedger::in_force(std::uint64_t policy) { impl_->in_force(policy); }
+
+void SqliteLedger::refused_policy(const std::vector<std::string>& mistakes) {
+  if (!impl_->begin()) return;
+  Row row;
+  row.kind = EntryKind::Policy;
+  row.at = now();
+  row.what = "a policy with mistakes was refused, and the one in force stays";
+  row.detail = policy_detail(impl_->policy(), mistakes);
+  if (impl_->add(row)) impl_->commit();
+}
 
 std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& decision, Instant now) {
   if (decision.is_routine) return impl_->routine(now);

@@ -48,7 +48,7 @@ enum class EntryKind : std::uint8_t {
   Routine,  // on this one rest all questions that change nothing: they and their receipts have no entries of their own
   Request,  // a person's
   Start,    // of a control plane
-  Policy,   // another one came into force
+  Policy,   // another one came into force, or one with mistakes did not
 };
 inline constexpr unsigned kEntryKinds = 9;
 std::string_view name(EntryKind kind);
@@ -65,7 +65,10 @@ class SqliteLedger final : public control::Ledger {
   // By what name the plane with this index is written down.
   void name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind);
   // The fingerprint of the policy that verdicts follow from now on. The first call tells a control plane's start.
+  // Where an earlier control plane followed another, that is told too.
   void in_force(std::uint64_t policy);
+  // One that has mistakes, a sentence each; the one in force stays.
+  void refused_policy(const std::vector<std::string>& mistakes);
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
   bool noted(const control::Note& note, Instant now) override;

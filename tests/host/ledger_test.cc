@@ -327,6 +327,36 @@ TEST(Ledger, LetsAllRoutineQuestionsRestOnOneEntry) {
   EXPECT_EQ(book.entries({EntryKind::Policy}).size(), 1U);
 }
 
+TEST(Ledger, TellsAStartWithAnotherPolicyThanTheLast) {
+  Book book;
+  book.ledger.in_force(1);
+  SqliteLedger same(book.path());
+  same.in_force(1);
+  EXPECT_TRUE(book.entries({EntryKind::Policy}).empty());
+  same.refused_policy({"policy.toml:1:1: no"});
+  SqliteLedger other(book.path());
+  other.in_force(2);
+  const auto kept = book.entries();
+  ASSERT_EQ(kept.size(), 5U);
+  EXPECT_EQ(kept[3].kind, EntryKind::Start);
+  EXPECT_EQ(kept[4].kind, EntryKind::Policy);
+  EXPECT_EQ(summary(kept[4]), fmt::format("another policy is in force (process {}, policy {})", ::getpid(), hex16(2)));
+}
+
+TEST(Ledger, KeepsTheMistakesOfAPolicyThatWasRefused) {
+  Book book;
+  book.ledger.in_force(1);
+  std::vector<std::string> mistakes{"policy.toml:3:1: \"quoted\"\x1b and odd; write it better"};
+  mistakes.resize(30, "policy.toml:4:1: another");
+  book.ledger.refused_policy(mistakes);
+  const auto kept = book.entries({EntryKind::Policy});
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(summary(kept[0]),
+            "a policy with mistakes was refused, and the one in force stays (30 in all, the first: "
+            "policy.toml:3:1: \"quoted\"\\x1b and odd; write it better)");
+  EXPECT_NE(kept[0].detail.find("policy.toml:4:1: another"), std::string::npos);
+}
+
 TEST(Ledger, RestsNothingOnARoutineEntryThatWasNotKept) {
   Book book;
   ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}));

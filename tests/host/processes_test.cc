@@ -78,15 +78,15 @@ class Processes : public testing::Test {
 TEST_F(Processes, WhatWasMeasuredOfAHostOutlivesTheControlPlane) {
   const auto peer = KernelPeer::connect({kEngine, 7});
   ASSERT_TRUE(peer);
-  ASSERT_TRUE(eventually([&] { return engine_end(peer->local()).has_value(); }));
-  const std::uint32_t assumed = engine_end(peer->local())->seen.rule.probes_needed;
+  ASSERT_TRUE(eventually([&] { return engine_end(peer.local()).has_value(); }));
+  const std::uint32_t assumed = engine_end(peer.local())->seen.rule.probes_needed;
   ASSERT_TRUE(eventually([&] {
     SqliteLedger ledger(dir.run_dir().ledger());
-    return ledger.learned({peer->local().address, 1000, 700, Duration::max()}) && ledger.commit();
+    return ledger.learned({peer.local().address, 1000, 700, Duration::max()}) && ledger.commit();
   }));
   kill_one("control");
   ASSERT_TRUE(eventually([&] { return is_ready(); }));
-  EXPECT_GT(engine_end(peer->local())->seen.rule.probes_needed, assumed);
+  EXPECT_GT(engine_end(peer.local())->seen.rule.probes_needed, assumed);
 }
 
 TEST_F(Processes, ServeBothFamiliesAndShowBothEnds) {
