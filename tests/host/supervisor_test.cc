@@ -284,7 +284,9 @@ TEST(Supervisor, TellsOnceThatItsRunDirectoryIsGoneAndOnceThatItIsBackAndServesO
   for (std::size_t times = 1; times <= 2; ++times) {
     ASSERT_EQ(::rename(home.c_str(), away.c_str()), 0);
     // Another directory in its place is not it.
-    if (times == 2) ASSERT_EQ(::mkdir(home.c_str(), 0700), 0);
+    if (times == 2) {
+      ASSERT_EQ(::mkdir(home.c_str(), 0700), 0);
+    }
     EXPECT_TRUE(eventually([&] { return said.count("was moved, removed or replaced") == times; }));
     EXPECT_TRUE(plane.link.registered());
     EXPECT_EQ(census(RunDir(away)).planes.size(), 1U);
