@@ -141,18 +141,18 @@ class Events final : public HttpStream {
 // What is wrong with the parameters, wherever they are asked; nullopt: nothing.
 std::optional<std::string> odd_parameter(const HttpRequest& request) {
   const std::string* odd = nullptr;
-  std::string known = "no parameter is";
+  std::string known = "none is taken";
   if (request.path == kConnections) {
     odd = request.odd_parameter({"filter", "limit", "after"});
-    known = "filter, limit and after are";
+    known = "filter, limit and after are taken, each once";
   } else if (request.path == "/v1/events") {
     odd = request.odd_parameter({"after"});
-    known = "after is";
+    known = "after is taken, once";
   } else {
     odd = request.odd_parameter({});
   }
   if (odd == nullptr) return std::nullopt;
-  return fmt::format("the parameter `{}` is not known here, or given twice: {}, once", *odd, known);
+  return fmt::format("the parameter `{}` is not known here, or given twice: {}", *odd, known);
 }
 
 std::optional<std::uint64_t> number_in(const std::string& text) {
