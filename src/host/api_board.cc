@@ -1,8 +1,6 @@
 // One lock, two conditions, a bell.
 #include "host/api_board.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -113,10 +111,6 @@ std::uint64_t ApiBoard::await_news(std::uint64_t seen, Duration limit) const {
 }
 
 // --- the tally
-
-std::string rule_name(const NamedPolicy& policy, std::uint32_t rule) {
-  return rule < policy.rules.size() ? policy.rules[rule] : fmt::format("rule {}", rule);
-}
 
 std::optional<std::uint64_t> TallyLedger::verdict(const control::Decision& decision, Instant now) {
   news_ = true;

@@ -132,7 +132,4 @@ class TallyLedger final : public control::Ledger {
   bool news_ = false;
 };
 
-// "rule 3" where a policy gives no name.
-std::string rule_name(const NamedPolicy& policy, std::uint32_t rule);
-
 }  // namespace adieu::host
