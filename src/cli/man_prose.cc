@@ -27,6 +27,9 @@ or SIGINT ends all of it in good order: the engine's connections are reset, the 
 processes may be killed: the others go on, and what died is started again. Where `adieu up` itself dies (SIGKILL), the
 next one adopts what still runs, its policy included: a control plane that is adopted keeps the policy in force until
 its process is killed, which no connection notices, or its file is read again (SIGHUP).
+
+Should the run directory be moved or removed meanwhile, `adieu up` says so: data planes go on, but no command finds them
+until it is back.
 # EXIT STATUS
 0 when it was told to end, 2 on trouble.
 )"},

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -148,6 +149,8 @@ class Parser final : public httplib::Server {
     process_request(stream, true, closed, [](httplib::Request& request) {
       request.headers.erase("Accept-Encoding");
       request.ranges.clear();
+      // It means no body (RFC 9112 section 6.3); httplib would wait for the end of the stream.
+      if (!request.has_header("Content-Length")) request.set_header("Content-Length", "0");
     });
   }
 
@@ -166,6 +169,12 @@ class Parser final : public httplib::Server {
     if (request.method != "GET" && request.method != "HEAD" && request.method != "POST")
       return {405, "only GET and POST are answered"};
     if (request.path.size() > kLongestPath) return {414, "the path is too long"};
+    // Two readers of one request must not take two lengths for true.
+    const std::string length = request.get_header_value("Content-Length");
+    if (request.get_header_value_count("Content-Length") > 1) return {400, "give one Content-Length, not several"};
+    if (request.has_header("Content-Length") &&
+        (length.empty() || length.find_first_not_of("0123456789") != std::string::npos))
+      return {400, "Content-Length is a number of octets"};
     // Its length is not known before it is read, or not before it is unpacked.
     if (request.has_header("Transfer-Encoding") || request.has_header("Content-Encoding"))
       return {411, "send the body as it is, with its Content-Length"};
@@ -241,10 +250,14 @@ Result<Descriptor> listen_on(const Endpoint& endpoint) {
   if (!socket) return failed_by_system("making a socket", errno);
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) < 0)
-    return failed_by_system(fmt::format("serving HTTP at {}", text(endpoint)), errno);
-  if (::listen(socket.get(), 64) < 0) return failed_by_system("listening", errno);
-  return socket;
+  const bool is_bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0;
+  if (is_bound && ::listen(socket.get(), 64) == 0) return socket;
+  if (errno == EADDRINUSE)
+    return failed(
+        fmt::format("another program serves port {} already (`ss -ltnp sport = :{}` names it): end that one, or start "
+                    "`adieu up` with another port for --http",
+                    endpoint.port, endpoint.port));
+  return failed_by_system("binding it", errno);
 }
 
 std::string canned(int status, std::string_view reason, const HttpResponse& response) {
@@ -269,6 +282,12 @@ void close_gently(int socket) {
 const std::string* HttpRequest::parameter(std::string_view name) const {
   for (const auto& [key, value] : query)
     if (key == name) return &value;
+  return nullptr;
+}
+
+const std::string* HttpRequest::odd_parameter(std::initializer_list<std::string_view> known) const {
+  for (const auto& [given, value] : query)
+    if (std::ranges::find(known, given) == known.end() || parameter(given) != &value) return &given;
   return nullptr;
 }
 
@@ -320,8 +339,12 @@ class HttpServer::Impl {
         doors_{Door(handler, ""), Door(handler, doors.token)} {
     ADIEU_ASSERT(!doors.loopback || !doors.token.empty());
     path_ = doors.socket;
+    doors_[0].address = doors.socket;
     doors_[0].open = [path = doors.socket] { return listen_at_path(path); };
-    if (doors.loopback) doors_[1].open = [at = *doors.loopback] { return listen_on(at); };
+    if (doors.loopback) {
+      doors_[1].address = "http://" + text(*doors.loopback);
+      doors_[1].open = [at = *doors.loopback] { return listen_on(at); };
+    }
     for (Door& door : doors_) door.parser.run(true);
     thread_ = std::thread([this] { accept_all(); });
   }
@@ -342,6 +365,7 @@ class HttpServer::Impl {
   struct Door {
     Door(HttpHandler& handler, const std::string& token) : parser(handler, token) {}
     Parser parser;
+    std::string address;
     std::function<Result<Descriptor>()> open;  // empty: this door is not wanted
     Descriptor listener;
     std::set<int> sockets;  // of those who are inside
@@ -367,10 +391,11 @@ class HttpServer::Impl {
     if (door.listener || !door.open) return true;
     auto listener = door.open();
     if (!listener) {
-      door.log.warn("door", "the API is not served: " + listener.error().text);
+      door.log.warn("door", fmt::format("the API is not served at {}, which is tried again every second: {}",
+                                        door.address, listener.error().text));
       return false;
     }
-    door.log.over("door", "the API is served");
+    door.log.over("door", fmt::format("the API is served at {}", door.address));
     door.listener = std::move(*listener);
     return true;
   }

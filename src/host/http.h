@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ struct HttpRequest {
   std::uint32_t user = 0;  // who asks (a uid); through a token: the user of this process
 
   const std::string* parameter(std::string_view name) const;
+  // The first one that is not `known`, or is given twice.
+  const std::string* odd_parameter(std::initializer_list<std::string_view> known) const;
 };
 
 // A response without an end. Destroyed once its reader is gone.

@@ -4,7 +4,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -225,6 +227,17 @@ std::string note_detail(const control::Note& note) {
                {"silence", json_of(note.silence)}});
 }
 
+std::string policy_detail(std::uint64_t policy, const std::vector<std::string>& mistakes) {
+  constexpr std::size_t kMostKept = 20;
+  Json json = {{"policy", hex16(policy)}, {"process", ::getpid()}};
+  if (!mistakes.empty()) {
+    json["mistakes_in_all"] = mistakes.size();
+    for (const std::string& mistake : std::span(mistakes).first(std::min(mistakes.size(), kMostKept)))
+      json["mistakes"].push_back(mistake);
+  }
+  return line(json);
+}
+
 std::vector<std::string> grounds_of(std::string_view detail) {
   std::vector<std::string> sentences;
   const Json json = Json::parse(detail, nullptr, false);
@@ -281,6 +294,10 @@ std::string summary(const LedgerEntry& e) {
     case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), e.what, by);
     case EntryKind::Start:
     case EntryKind::Policy:
+      if (const auto found = detail.find("mistakes");
+          found != detail.end() && found->is_array() && !found->empty() && found->front().is_string())
+        return fmt::format("{} ({} in all, the first: {})", e.what, member(detail, "mistakes_in_all"),
+                           printable(found->front().get<std::string>()));
       return fmt::format("{} (process {}, policy {})", e.what, member(detail, "process"), member(detail, "policy"));
   }
   return e.what;

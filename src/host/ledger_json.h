@@ -19,6 +19,8 @@ namespace adieu::host {
 std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy);
 std::string command_detail(const plane::Command& command);
 std::string note_detail(const control::Note& note);
+// `policy`: the one in force; `mistakes`: of the one that was refused, of which the first few are kept.
+std::string policy_detail(std::uint64_t policy, const std::vector<std::string>& mistakes = {});
 // The grounds in sentences.
 std::vector<std::string> grounds_of(std::string_view detail);
 

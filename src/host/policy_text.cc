@@ -82,6 +82,10 @@ std::uint64_t fingerprint(std::string_view text) {
   return hash == 0 ? 1 : hash;
 }
 
+std::string rule_name(const NamedPolicy& policy, std::uint32_t rule) {
+  return rule < policy.rules.size() ? policy.rules[rule] : fmt::format("rule {}", rule);
+}
+
 std::string describe(std::string_view file, const std::vector<PolicyMistake>& mistakes) {
   std::string all;
   for (const PolicyMistake& m : mistakes)

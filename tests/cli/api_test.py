@@ -278,8 +278,14 @@ class Document(Running):
         self.error(bad, 400)
         self.assertEqual(bad[2]["error"]["place"], {"parameter": "filter", "at": 28, "length": 4})
         for target in ("/v1/connections?limit=x", "/v1/connections?limit=-1", "/v1/connections?after=moon",
-                       "/v1/connections?fitler=x", "/v1/events?after=moon"):
+                       "/v1/connections?limit=1&limit=2", "/v1/events?after=moon"):
             self.error(self.ask(target), 400)
+        for path in DOCUMENT["paths"]:
+            target = path.replace("{plane}/{number}", identity)
+            method = "POST" if "post" in DOCUMENT["paths"][path] else "GET"
+            self.error(self.ask(target + "?fitler=x", method, "{}" if method == "POST" else None), 400, "`fitler`")
+            if method == "POST":
+                self.error(self.ask(target, method), 400, "a body is wanted")
         self.error(self.ask("/v1/events", headers={"Last-Event-ID": "1;2"}), 400)
         for target in ("/", "/v1", "/v2/status", "/v1/connections/", "/v1/connections/engine/1", at + "9", at + "/kill",
                        "/v1/connections/moon/0.1", "/v1/connections/engine/4294967295.1"):
@@ -288,7 +294,7 @@ class Document(Running):
                                ("PUT", "/v1/policy"), ("PATCH", at), ("OPTIONS", at)):
             self.error(self.ask(target, method), 405)
         for body in ("{", "[]", "1", '{"how": "kindly"}', '{"how": 1}', '{"dry_run": "yes"}', '{"hwo": "reset"}',
-                     '{"dry_run": true} x', "\xff"):
+                     '{"dry_run": true} x', "\xff", '{"dry_run": true, "dry_run": true}'):
             self.error(self.ask(at + "/end", "POST", body.encode("latin-1")), 400)
         for body in ('{"wait_s": -1}', '{"wait_s": 11}', '{"wait_s": "1"}', "[" * 20000):
             self.error(self.ask(at + "/probe", "POST", body), 400)
@@ -410,7 +416,7 @@ class Commands(Running):
         engine = self.ask("/v1/connections?limit=1&filter=plane%20engine")[2]["connections"][0]["pid"]
         os.kill(engine, signal.SIGSTOP)
         try:
-            with UnixStream(self.socket, f"/v1/connections/{identity}/probe", "POST") as waiting:
+            with UnixStream(self.socket, f"/v1/connections/{identity}/probe", "POST", body="{}") as waiting:
                 began = time.monotonic()
                 self.assertEqual(self.ask("/v1/status")[0], 200)
                 self.assertEqual(self.ask(f"/v1/connections/{identity}")[0], 200)
@@ -424,11 +430,11 @@ class Commands(Running):
 class UnixStream:
     """A request whose answer is read line by line."""
 
-    def __init__(self, path, target, method="GET", headers=()):
+    def __init__(self, path, target, method="GET", headers=(), body=""):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(15)
         self.socket.connect(path)
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Content-Length: 0", *headers, "", ""]
+        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", body]
         self.socket.sendall("\r\n".join(lines).encode())
         self.file = self.socket.makefile("r", newline="\n")
 
@@ -569,6 +575,21 @@ class Rights(Running):
         self.assertEqual(self.ask("/v1/status", token=TOKEN, loopback=True)[0], 200)
         self.assertEqual(self.ask("/metrics", token=TOKEN, loopback=True)[0], 200)
         self.assertEqual(self.ask(end, "POST", {"how": "reset"}, token=TOKEN, loopback=True)[2]["done"], True)
+
+    def test_a_port_that_is_taken_is_told_with_what_to_do(self):
+        address = f"127.0.0.1:{PORT}"
+        with tempfile.TemporaryDirectory() as directory:
+            up = subprocess.Popen([ADIEU, "up", "--run-dir", directory + "/run", "--plane", "kernel", "--http", address,
+                                   "--http-token-file", str(self.token_file)], text=True, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE)
+            try:
+                said = up.stderr.readline()
+                self.assertIn(f"the API is not served at http://{address}", said)
+                self.assertIn("another port for --http", said)
+                self.wait_until(lambda: os.path.exists(directory + "/run/api.sock"))
+            finally:
+                up.terminate()
+                self.assertEqual(up.communicate(timeout=15)[1], "")
 
     def test_a_token_or_an_address_that_protects_nobody_is_refused(self):
         with tempfile.TemporaryDirectory() as directory:
