@@ -49,6 +49,9 @@ std::uint64_t fingerprint(std::string_view text);
 // nothing of Rule::always, which no default may have.
 std::string policy_text(const control::Rule& rule);
 
+// As a policy spells it.
+std::string_view name(control::KeepPath keep);
+
 // "FILE:LINE:COLUMN: reason; remedy", a line each, no end of line behind the last.
 std::string describe(std::string_view file, const std::vector<PolicyMistake>& mistakes);
 
