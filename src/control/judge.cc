@@ -183,6 +183,10 @@ Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
 void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   if (may_ask(e, rule)) return;
   if (e.state == State::TimeWait) return grounds.add(GroundKind::NotAskedQuarantine);
+  using plane::Ability;
+  const bool can_ask = plane::has(e.abilities, Ability::ProbeEcho) || plane::has(e.abilities, Ability::ProbeBare) ||
+                       plane::has(e.abilities, Ability::ProbePending);
+  if (!can_ask) return grounds.add(GroundKind::NotAskedUnable);  // whatever the rule says
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));
@@ -327,7 +331,7 @@ std::string_view name(Ends ends) {
     case Ends::PeerAcknowledges: return "the peer's acknowledgement of our FIN";
     case Ends::PeerAnswersOrVerdictGone: return "the peer's answer, or the verdict gone";
     case Ends::TimeWaitQuarantine: return "the end of TIME-WAIT";
-    case Ends::CommandedAbort: return "a commanded abort";
+    case Ends::CommandedAbort: return "a commanded end";
     case Ends::Policy: return "the rule";
     case Ends::ConnectAnswered: return "the handshake's answer, or the connect's own limit";
     case Ends::Nothing: return "nothing: never by itself";
