@@ -216,6 +216,10 @@ Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
 void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   if (may_ask(e, rule)) return;
   if (e.state == State::TimeWait) return grounds.add(GroundKind::NotAskedQuarantine);
+  using plane::Ability;
+  const bool can_ask = plane::has(e.abilities, Ability::ProbeEcho) || plane::has(e.abilities, Ability::ProbeBare) ||
+                       plane::has(e.abilities, Ability::ProbePending);
+  if (!can_ask) return grounds.add(GroundKind::NotAskedUnable);  // whatever the rule says
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));
@@ -367,7 +371,7 @@ std::string_view name(Ends ends) {
     case Ends::OwnTimer: return "its kernel's own timer for an orphan";
     case Ends::OwnRetransmissions: return "its kernel giving up its retransmissions, if nobody answers";
     case Ends::OwnKeepalive: return "its kernel's keepalive, if nobody answers";
-    case Ends::CommandedAbort: return "a commanded abort";
+    case Ends::CommandedAbort: return "a commanded end";
     case Ends::Policy: return "the rule";
     case Ends::ConnectAnswered: return "the handshake's answer, or the connect's own limit";
     case Ends::Nothing: return "nothing: never by itself";

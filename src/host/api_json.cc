@@ -34,15 +34,6 @@ Json names_of(control::StateSet states) {
   return names;
 }
 
-std::string_view name_of(control::KeepPath keep) {
-  switch (keep) {
-    case control::KeepPath::No: return "no";
-    case control::KeepPath::Learned: return "learned";
-    case control::KeepPath::Known: return "known";
-  }
-  return "?";
-}
-
 Json plane_of(const ApiPlane& plane, Instant now) {
   const plane::Totals totals = plane.table.totals();
   const auto status = plane.control.status();
@@ -68,7 +59,7 @@ Json rule_of(const NamedPolicy& policy, std::uint32_t number) {
           {"idle_states", names_of(rule.idle_states)},
           {"probes_needed", rule.probes_needed},
           {"proof_span_s", in_seconds(rule.proof_span)},
-          {"keep_path", name_of(rule.keep_path)},
+          {"keep_path", name(rule.keep_path)},
           {"act", rule.act},
           {"exempt", rule.exempt},
           {"when_gone", control::name(rule.when_gone)},

@@ -107,10 +107,11 @@ class ControlProcess {
   Duration asleep_ = uptime() - (host::now() - Instant{0});  // since this host started
   std::string last_refusal_;
   bool ending_ = false;
+  bool knows_all_planes_ = false;  // a supervisor's list has been heard to its end
 };
 
 void ControlProcess::run(HttpDoors doors) {
-  const HttpServer server(std::move(doors), api_);
+  std::optional<HttpServer> server;
   Instant attended = Instant::unknown();
   while (!ending_) {
     Instant now = host::now();
@@ -137,6 +138,8 @@ void ControlProcess::run(HttpDoors doors) {
       else
         hinted = true;
     }
+    // Not before all planes are known: a connection that stands in a table would be said not to exist.
+    if (knows_all_planes_ && !server) server.emplace(std::move(doors), api_);
     if (!hinted) continue;
     if (now - attended < kHintSpacing) ::usleep(static_cast<useconds_t>((kHintSpacing - (now - attended)).ns / 1000));
     for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
@@ -268,8 +271,8 @@ void ControlProcess::hear_supervisor(Instant now) {
         last_refusal_ = why;
         return lost_supervisor(now);
       }
+      case MessageKind::EndOfList: knows_all_planes_ = true; break;
       case MessageKind::Welcome:
-      case MessageKind::EndOfList:
       case MessageKind::RegisterPlane:
       case MessageKind::Attend:
       case MessageKind::Read:

@@ -37,6 +37,8 @@ constexpr Duration kRequestLimit = seconds(5);
 // An answer that finds no reader for so long is given up.
 constexpr Duration kReaderLimit = seconds(5);
 constexpr Duration kRetry = seconds(1);
+// Of a client, between two looks for somebody who listens.
+constexpr Duration kNobodyThere = milliseconds(50);
 constexpr std::size_t kHeaderOctets = std::size_t{16} << 10;
 // httplib matches paths by std::regex, which recurses once a character.
 constexpr std::size_t kLongestPath = 1024;
@@ -472,39 +474,56 @@ HttpServer::~HttpServer() = default;
 
 namespace {
 
-Result<HttpAnswer> ask(const std::string& socket, Duration limit,
-                       const std::function<httplib::Result(httplib::ClientImpl&)>& request) {
-  if (::access(socket.c_str(), R_OK | W_OK) < 0) {
-    if (errno == EACCES || errno == EPERM)
-      return failed(
-          fmt::format("{} may not be used by this user: only root and the user who runs `adieu up` may", socket));
-    return failed(
-        fmt::format("no control plane answers at {}: is `adieu up` running, with this run directory?", socket));
-  }
+using Request = std::function<httplib::Result(httplib::ClientImpl&)>;
+
+// nullopt: nobody listens at the socket, and nothing was sent.
+std::optional<httplib::Result> try_once(const std::string& socket, Duration limit, const Request& request) {
+  if (::access(socket.c_str(), F_OK) < 0) return std::nullopt;
   httplib::ClientImpl client(socket, 80);
   client.set_address_family(AF_UNIX);
   client.set_connection_timeout(limit.ns / 1'000'000'000);
   client.set_read_timeout(limit.ns / 1'000'000'000, limit.ns % 1'000'000'000 / 1000);
-  const httplib::Result result = request(client);
-  if (!result && result.error() == httplib::Error::Read)
-    return failed("the control plane took it and has not answered: `adieu log` tells what became of it");
-  if (!result)
-    return failed(fmt::format("the control plane does not answer at {} ({}): is `adieu up` running?", socket,
-                              httplib::to_string(result.error())));
-  return HttpAnswer{result->status, result->body};
+  httplib::Result result = request(client);
+  if (!result && result.error() == httplib::Error::Connection) return std::nullopt;
+  return result;
+}
+
+// `otherwise`: what is to be said where it was sent and not answered.
+Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patience, std::string_view otherwise,
+                       const Request& request) {
+  const Instant began = now();
+  for (;;) {
+    if (::access(socket.c_str(), R_OK | W_OK) < 0 && (errno == EACCES || errno == EPERM))
+      return failed(
+          fmt::format("{} may not be used by this user: only root and the user who runs `adieu up` may", socket));
+    const Instant asked = now();
+    const auto result = try_once(socket, limit, request);
+    if (!result && asked - began < patience) {
+      ::usleep(static_cast<useconds_t>(kNobodyThere.ns / 1000));
+      continue;
+    }
+    if (!result)
+      return failed(
+          fmt::format("no control plane answers at {}: is `adieu up` running, with this run directory?", socket));
+    if (*result) return HttpAnswer{(*result)->status, (*result)->body};
+    const std::string span = now() - asked < limit ? "" : fmt::format(" within {}", text(limit));
+    return failed(
+        fmt::format("the control plane at {} was asked, and has not answered{}: {}", socket, span, otherwise));
+  }
 }
 
 const httplib::Headers kHeaders{{"Host", "localhost"}};
 
 }  // namespace
 
-Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit) {
-  return ask(socket, limit, [&](httplib::ClientImpl& client) { return client.Get(target, kHeaders); });
+Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit, Duration patience) {
+  return ask(socket, limit, patience, "nothing was ordered",
+             [&](httplib::ClientImpl& client) { return client.Get(target, kHeaders); });
 }
 
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,
-                             Duration limit) {
-  return ask(socket, limit,
+                             Duration limit, Duration patience) {
+  return ask(socket, limit, patience, "the order was sent and may still be carried out; `adieu log` tells",
              [&](httplib::ClientImpl& client) { return client.Post(target, kHeaders, body, "application/json"); });
 }
 

@@ -94,10 +94,12 @@ struct HttpAnswer {
   int status = 0;
   std::string body;
 };
-// One request to a unix socket. `limit`: for the answer to begin.
-Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit);
+// One request to a unix socket. `limit`: for the answer to begin. `patience`: while nobody listens there, and so
+// nothing was sent, it is tried again for so long.
+Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit,
+                            Duration patience = {});
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,
-                             Duration limit);
+                             Duration limit, Duration patience = {});
 // `text` as it stands in the query of a target.
 std::string url_encoded(std::string_view text);
 

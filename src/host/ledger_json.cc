@@ -274,6 +274,10 @@ Result<RecordedEvidence> recorded_evidence(const LedgerEntry& entry) {
   return recorded;
 }
 
+std::string_view spoken(std::string_view command) {
+  return command == plane::name(plane::CommandKind::Abort) ? std::string_view("end") : command;
+}
+
 std::string summary(const LedgerEntry& e) {
   const std::string form = e.form.empty() ? "" : ", " + e.form;
   const std::string by = e.verdict == 0 ? "" : fmt::format(" (verdict {})", e.verdict);
@@ -286,12 +290,16 @@ std::string summary(const LedgerEntry& e) {
       return fmt::format("{}{}{} in {}: {}", is_new ? "" : e.before + " -> ", e.standing,
                          e.cause.empty() ? "" : ", " + e.cause, e.state, why);
     }
-    case EntryKind::Command: return fmt::format("{}{}{}", e.what, form, by);
-    case EntryKind::Receipt: return fmt::format("{}{}: {}{}", member(detail, "command"), form, e.what, by);
+    case EntryKind::Command: {
+      const bool is_silent = member(detail, "silent") == "true";
+      const bool is_abort = e.what == plane::name(plane::CommandKind::Abort);
+      return fmt::format("{}{}{}{}", spoken(e.what), is_abort ? (is_silent ? ", silent" : ", reset") : "", form, by);
+    }
+    case EntryKind::Receipt: return fmt::format("{}{}: {}{}", spoken(member(detail, "command")), form, e.what, by);
     case EntryKind::End: return fmt::format("{} in {}{}", e.what, e.state, by);
     case EntryKind::Note: return member(detail, "sentence");
     case EntryKind::Routine: return e.what;
-    case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), e.what, by);
+    case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), spoken(e.what), by);
     case EntryKind::Start:
     case EntryKind::Policy:
       if (const auto found = detail.find("mistakes");

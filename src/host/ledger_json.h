@@ -35,6 +35,8 @@ struct RecordedEvidence {
 Result<RecordedEvidence> recorded_evidence(const LedgerEntry& entry);
 
 // What it says, in one line of words.
+// A command as people know it: what the seam calls an abort is the end that --reset or --silent asks for.
+std::string_view spoken(std::string_view command);
 std::string summary(const LedgerEntry& entry);
 
 // One line. Every entry has the same members; null: does not apply, or is not known.

@@ -285,11 +285,18 @@ std::string_view verb(control::Act act) {
 // What the rule would do if things went on as they are.
 std::string rule_intends(const control::Onlook& seen, State state) {
   const control::Rule& rule = seen.rule;
-  std::string does = control::may_ask(seen.evidence, rule)
+  using plane::Ability;
+  const plane::Abilities abilities = seen.evidence.abilities;
+  const bool can_reset = seen.evidence.can_abort && plane::has(abilities, Ability::AbortReset);
+  const bool can_ask = plane::has(abilities, Ability::ProbeEcho) || plane::has(abilities, Ability::ProbeBare) ||
+                       plane::has(abilities, Ability::ProbePending);
+  if (!can_ask && !can_reset) return "can do nothing: its plane only reports, and takes neither questions nor commands";
+  std::string does = !can_ask ? std::string("cannot ask the peer: its plane takes no questions")
+                     : control::may_ask(seen.evidence, rule)
                          ? fmt::format("asks the peer after {} of silence", text(rule.interval))
-                         : fmt::format("never asks the peer in {}", name(state));
+                     : !rule.probing ? std::string("asks nobody")
+                                     : fmt::format("never asks the peer in {}", name(state));
   if (state == State::TimeWait) return does;
-  const bool can_reset = seen.evidence.can_abort && plane::has(seen.evidence.abilities, plane::Ability::AbortReset);
   if (!can_reset) return does + "; its plane takes no command to end it";
   does += rule.when_gone == control::Act::Tell ? "; once it is gone, only says so"
                                                : fmt::format("; once it is gone, {}", verb(rule.when_gone));

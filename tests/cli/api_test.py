@@ -343,13 +343,71 @@ class Commands(Running):
             subprocess.run(["ip", "address", "replace", "10.77.0.1/24", "dev", "adieu0"], check=True)
 
     def test_what_cannot_be_asked_is_status_2_and_one_line(self):
-        for arguments, says in ((["engine/99.1"], "no connection"), (["moon"], "PLANE/SLOT"),
-                                ([f"{ENGINE}:7", "10.77.0.1:1"], "lives here"),
-                                (["engine/0.1", "--wait", "11s"], "10s")):
+        for arguments, says in ((["moon"], "PLANE/SLOT"), (["engine/0.1", "--wait", "11s"], "10s"),
+                                (["mo\x1b[31mon"], r"mo\x1b[31mon")):
             done = self.adieu("probe", *arguments)
             self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
             self.assertRegex(done.stderr, r"\Aadieu: [^\n]+\n\Z")
             self.assertIn(says, done.stderr)
+
+    def test_what_nobody_knows_is_nothing_found(self):
+        for arguments in (["probe", "engine/99.1"], ["probe", f"{ENGINE}:7", "10.77.0.1:1"], ["end", "engine/99.1"],
+                          ["end", "--dry-run", "--json", "mo\x1b[31mon/1.1"], ["why", "engine/99.1"],
+                          ["why", "--json", f"{ENGINE}:7", "10.77.0.1:1"]):
+            done = self.adieu(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), arguments)
+            self.assertRegex(done.stderr, r"\Aadieu: there is no [ -~]+\n\Z", arguments)
+
+    def test_what_has_ended_before_is_told_and_no_trouble(self):
+        _, identity = self.peer()
+        self.assertEqual(self.adieu("end", "--reset", identity).returncode, 1)
+        for flags in ([], ["--reset"]):
+            again = self.adieu("end", identity, *flags)
+            self.assertEqual((again.returncode, again.stderr), (1, ""))
+            self.assertEqual(again.stdout, f"{identity}: it had ended before\n")
+        self.assertEqual(self.adieu("end", "--dry-run", identity).returncode, 1)
+
+    def control(self):
+        return self.ask("/v1/status")[2]["control"]["pid"]
+
+    def test_an_order_waits_for_a_control_plane_that_starts_again(self):
+        _, identity = self.peer()
+        os.kill(self.control(), signal.SIGKILL)
+        done = self.adieu("probe", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+        os.kill(self.control(), signal.SIGKILL)
+        done = self.adieu("end", "--reset", "src", f"{ENGINE}:7", "and", "dst",
+                          "{}:{}".format(*self.peers[-1].getsockname()))
+        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+
+    def test_a_stopped_control_plane_is_sent_no_order(self):
+        _, identity = self.peer()
+        control = self.control()
+        os.kill(control, signal.SIGSTOP)
+        try:
+            for arguments in (["probe", identity], ["end", identity], ["end", "plane", "engine"]):
+                began = time.monotonic()
+                done = self.adieu(*arguments)
+                self.assertLess(time.monotonic() - began, 4)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertRegex(done.stderr, r"\Aadieu: [^\n]+ not answered within 2s: nothing was ordered\n\Z")
+        finally:
+            os.kill(control, signal.SIGCONT)
+        self.wait_until(lambda: self.ask(f"/v1/connections/{identity}")[2]["state"] == "ESTABLISHED")
+
+    def test_an_order_that_is_never_answered_is_given_up(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
+            server.bind(directory + "/api.sock")
+            server.listen()
+            probe = subprocess.Popen([ADIEU, "probe", "engine/0.1", "--wait", "100ms", "--run-dir", directory],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            alive, _ = server.accept()
+            alive.recv(4096)
+            alive.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            order, _ = server.accept()
+            with alive, order:
+                self.assertEqual(probe.communicate(timeout=12)[0], "")
+            self.assertEqual(probe.returncode, 2)
 
     def test_a_dry_run_says_who_would_see_what_and_does_nothing(self):
         _, identity = self.peer()
