@@ -58,8 +58,10 @@ struct net {
 struct possible_net {
   struct net* net;
 };
-struct in6_address {
-  __u32 words[4];
+struct in6_addr {
+  union {
+    __be32 u6_addr32[4];
+  } in6_u;
 };
 struct sock_common {
   unsigned short skc_family;
@@ -68,8 +70,8 @@ struct sock_common {
   __be32 skc_rcv_saddr;
   __be16 skc_dport;
   __u16 skc_num;
-  struct in6_address skc_v6_daddr;
-  struct in6_address skc_v6_rcv_saddr;
+  struct in6_addr skc_v6_daddr;
+  struct in6_addr skc_v6_rcv_saddr;
   struct possible_net skc_net;
   struct counter64 skc_cookie;
 };
