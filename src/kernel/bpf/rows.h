@@ -39,3 +39,31 @@ struct EventRow {
   __u8 new_state;
   __u8 unused[3];
 };
+
+// One socket to destroy; the key of an order is its cookie.
+struct OrderRow {
+  __u32 segments_in;
+  __u8 state;       // the kernel's number
+  __u8 is_guarded;  // segments_in must still be so
+  __u8 is_done;     // answered: an iterator may meet a socket twice
+  __u8 unused;
+};
+
+// What became of it.
+enum OrderOutcome {
+  kRowOrderDestroyed = 1,
+  kRowOrderOtherState = 2,
+  kRowOrderHeardSince = 3,
+  kRowOrderMinisocket = 4,
+  kRowOrderRefused = 5,
+};
+struct AnswerRow {
+  __u64 cookie;
+  __u64 octets_in;
+  __u64 octets_acked;
+  __u32 segments_in;
+  __s32 code;  // Refused: what the kernel said
+  __u8 outcome;
+  __u8 state;
+  __u8 unused[6];
+};
