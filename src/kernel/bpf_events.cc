@@ -72,7 +72,7 @@ void BpfEvents::Unmap::operator()(std::uint8_t* memory) const { munmap(memory, o
 BpfEvents::BpfEvents(BpfObject object, std::size_t ring_octets)
     : object_(std::move(object)), ring_octets_(ring_octets) {}
 
-std::expected<BpfEvents, Error> BpfEvents::open(std::size_t ring_octets) {
+std::expected<BpfEvents, Error> BpfEvents::open(std::size_t ring_octets, std::uint32_t wanted) {
   ring_octets = std::bit_ceil(std::clamp(ring_octets, page(), kMostRingOctets));
   auto object = BpfObject::open(objects::events, "adieu_events");
   if (!object) return std::unexpected(object.error());
@@ -82,14 +82,16 @@ std::expected<BpfEvents, Error> BpfEvents::open(std::size_t ring_octets) {
   if (auto loaded = object->load(); !loaded) return std::unexpected(loaded.error());
   BpfEvents events(std::move(*object), ring_octets);
   if (auto mapped = events.map_ring(); !mapped) return std::unexpected(mapped.error());
-  if (auto attached = events.attach(); !attached) return std::unexpected(attached.error());
+  if (auto attached = events.attach(wanted); !attached) return std::unexpected(attached.error());
   return events;
 }
 
-std::expected<void, Error> BpfEvents::attach() {
+std::expected<void, Error> BpfEvents::attach(std::uint32_t wanted) {
   std::expected<void, Error> first;
   unsigned attached = 0;
+  missing_ = kAllBpfEvents & ~wanted;
   for (const Program& program : kPrograms) {
+    if ((wanted & bit(program.kind)) == 0) continue;
     if (auto done = object_.attach(program.name)) {
       ++attached;
     } else {

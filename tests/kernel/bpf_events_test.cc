@@ -9,6 +9,7 @@
 #include <array>
 #include <vector>
 
+#include "kernel/bpf_destroy.h"
 #include "tests/kernel/bpf.h"
 #include "tests/kernel/namespace.h"
 
@@ -182,6 +183,33 @@ TEST_F(BpfEventsTest, TellTheResetAndThenTheErrorThatTheSocketHas) {
   EXPECT_EQ(told[2].new_state, State::Closed);
   EXPECT_EQ(told[2].error, ECONNRESET);
   EXPECT_EQ(told[2].local, pair.server_name);
+}
+
+TEST_F(BpfEventsTest, TellThatASocketWasDestroyedByAnOperator) {
+  auto destroy = BpfDestroy::open();
+  if (!destroy) GTEST_SKIP() << "SKIPPED, NOT TESTED: bpf_sock_destroy (Linux 6.5): " << bpf_words();
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  const DestroyOrder order{.cookie = cookie_of(pair.server), .state = State::Established, .segments_in = {}};
+  DestroyAnswer answer;
+  ASSERT_TRUE(destroy->carry_out({&order, 1}, {&answer, 1}));
+  ASSERT_EQ(answer.outcome, DestroyOutcome::Destroyed);
+  EXPECT_EQ(states_of(order.cookie).back(), State::Closed);
+  EXPECT_EQ(of(order.cookie, StateChanged).back().error, ECONNABORTED);
+}
+
+TEST_F(BpfEventsTest, TellOnlyTheKindsThatAreWanted) {
+  events.reset();
+  auto opened = BpfEvents::open(4096, bit(Destroyed));
+  ASSERT_TRUE(opened) << bpf_words();
+  events.emplace(std::move(*opened));
+  EXPECT_EQ(events->missing(), kAllBpfEvents & ~bit(Destroyed));
+  const Fd listener = listens(kLoopback4);
+  Pair pair = connected(listener, kLoopback4);
+  const std::uint64_t client = cookie_of(pair.client);
+  aborts(pair.client);
+  EXPECT_EQ(of(client).size(), 1U);
+  EXPECT_EQ(of(client, Destroyed).size(), 1U);
 }
 
 TEST_F(BpfEventsTest, TellARetransmissionAndHowMuchItWas) {
