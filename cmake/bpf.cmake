@@ -1,5 +1,5 @@
 # adieu_bpf(target header namespace): each <folder of the target>/bpf/<name>.bpf.c, compiled for the kernel and carried
-# in the target as `Bytes <name>` of the namespace; `header` says so. What it needs of the kernel's types it declares
+# in the target as `Bytes k<Name>` of the namespace; `header` says so. What it needs of the kernel's types it declares
 # itself, and the loader finds where they are in the kernel that runs: no header of the building machine's kernel.
 
 find_program(ADIEU_BPF_CLANG NAMES clang-19 clang REQUIRED)
@@ -10,6 +10,9 @@ function(adieu_bpf target header namespace)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/src/${room}/bpf/*.bpf.c)
   foreach(source ${sources})
     get_filename_component(name ${source} NAME_WE)
+    string(SUBSTRING ${name} 0 1 first)
+    string(TOUPPER ${first} first)
+    string(REGEX REPLACE "^." "k${first}" constant ${name})
     set(object ${PROJECT_BINARY_DIR}/generated/${name}.bpf.o)
     set(carried ${PROJECT_BINARY_DIR}/generated/${name}_bpf.cc)
     add_custom_command(
@@ -23,7 +26,7 @@ function(adieu_bpf target header namespace)
       VERBATIM)
     add_custom_command(
       OUTPUT ${carried}
-      COMMAND ${CMAKE_COMMAND} -D object=${object} -D carried=${carried} -D name=${name} -D header=${header}
+      COMMAND ${CMAKE_COMMAND} -D object=${object} -D carried=${carried} -D name=${constant} -D header=${header}
               -D namespace=${namespace} -P ${PROJECT_SOURCE_DIR}/cmake/carry.cmake
       DEPENDS ${object} ${PROJECT_SOURCE_DIR}/cmake/carry.cmake
       VERBATIM)

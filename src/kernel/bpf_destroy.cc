@@ -46,7 +46,7 @@ DestroyAnswer answer_of(const AnswerRow& row) {
 }  // namespace
 
 std::expected<BpfDestroy, Error> BpfDestroy::open() {
-  auto object = BpfObject::open(objects::destroy, "adieu_destroy");
+  auto object = BpfObject::open(objects::kDestroy, "adieu_destroy");
   if (!object) return std::unexpected(object.error());
   if (auto set = object->set_entries("orders", kMostOrders); !set) return std::unexpected(set.error());
   if (auto loaded = object->load(); !loaded) return std::unexpected(loaded.error());

@@ -74,7 +74,7 @@ BpfEvents::BpfEvents(BpfObject object, std::size_t ring_octets)
 
 std::expected<BpfEvents, Error> BpfEvents::open(std::size_t ring_octets, std::uint32_t wanted) {
   ring_octets = std::bit_ceil(std::clamp(ring_octets, page(), kMostRingOctets));
-  auto object = BpfObject::open(objects::events, "adieu_events");
+  auto object = BpfObject::open(objects::kEvents, "adieu_events");
   if (!object) return std::unexpected(object.error());
   object->leave_out_missing_tracepoints();
   if (auto set = object->set_entries("ring", static_cast<std::uint32_t>(ring_octets)); !set)

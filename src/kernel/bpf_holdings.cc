@@ -22,7 +22,7 @@ BpfHoldings::BpfHoldings(BpfObject object)
     : object_(std::move(object)), buffer_(std::make_unique<std::uint8_t[]>(kBufferBytes)) {}
 
 std::expected<BpfHoldings, Error> BpfHoldings::open() {
-  auto object = BpfObject::open(objects::holdings, "adieu_holdings");
+  auto object = BpfObject::open(objects::kHoldings, "adieu_holdings");
   if (!object) return std::unexpected(object.error());
   if (auto loaded = object->load(); !loaded) return std::unexpected(loaded.error());
   if (auto attached = object->attach("tell_holding"); !attached) return std::unexpected(attached.error());

@@ -19,7 +19,7 @@ namespace {
 
 // The same programs, as they are to a kernel that does not have this tracepoint.
 std::vector<std::uint8_t> events_without(std::string_view tracepoint) {
-  std::vector<std::uint8_t> object(objects::events.begin(), objects::events.end());
+  std::vector<std::uint8_t> object(objects::kEvents.begin(), objects::kEvents.end());
   const auto is_it = [](std::uint8_t octet, char c) { return octet == static_cast<std::uint8_t>(c); };
   auto at = object.begin();
   unsigned names = 0;

@@ -7,8 +7,8 @@
 
 namespace adieu::kernel::objects {
 
-extern const Bytes holdings;  // bpf_holdings.h
-extern const Bytes events;    // bpf_events.h
-extern const Bytes destroy;   // bpf_destroy.h
+extern const Bytes kHoldings;  // bpf_holdings.h
+extern const Bytes kEvents;    // bpf_events.h
+extern const Bytes kDestroy;   // bpf_destroy.h
 
 }  // namespace adieu::kernel::objects
