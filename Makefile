@@ -31,7 +31,7 @@ tidy: needs  ## clang-tidy 19 over everything
 	@cmake --build --preset tidy
 
 format:  ## clang-format 19 over everything
-	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
+	@git ls-files '*.cc' '*.h' '*.bpf.c' | xargs clang-format-19 -i
 
 clean:  ## remove every build folder
 	rm -rf build build-*

@@ -17,23 +17,6 @@
 namespace adieu::kernel {
 namespace {
 
-State state_of(std::uint8_t kernel_state) {
-  switch (kernel_state) {
-    case BPF_TCP_ESTABLISHED: return State::Established;
-    case BPF_TCP_SYN_SENT: return State::SynSent;
-    case BPF_TCP_SYN_RECV:
-    case BPF_TCP_NEW_SYN_RECV: return State::SynReceived;
-    case BPF_TCP_FIN_WAIT1: return State::FinWait1;
-    case BPF_TCP_FIN_WAIT2: return State::FinWait2;
-    case BPF_TCP_TIME_WAIT: return State::TimeWait;
-    case BPF_TCP_CLOSE_WAIT: return State::CloseWait;
-    case BPF_TCP_LAST_ACK: return State::LastAck;
-    case BPF_TCP_LISTEN: return State::Listen;
-    case BPF_TCP_CLOSING: return State::Closing;
-    default: return State::Closed;
-  }
-}
-
 Timer timer_of(std::uint8_t kernel_timer) {
   return kernel_timer <= static_cast<std::uint8_t>(Timer::Persist) ? static_cast<Timer>(kernel_timer) : Timer::Other;
 }
@@ -112,6 +95,23 @@ int error_of(const nlmsghdr* message) {
 }
 
 }  // namespace
+
+State state_of(std::uint8_t kernel_state) {
+  switch (kernel_state) {
+    case BPF_TCP_ESTABLISHED: return State::Established;
+    case BPF_TCP_SYN_SENT: return State::SynSent;
+    case BPF_TCP_SYN_RECV:
+    case BPF_TCP_NEW_SYN_RECV: return State::SynReceived;
+    case BPF_TCP_FIN_WAIT1: return State::FinWait1;
+    case BPF_TCP_FIN_WAIT2: return State::FinWait2;
+    case BPF_TCP_TIME_WAIT: return State::TimeWait;
+    case BPF_TCP_CLOSE_WAIT: return State::CloseWait;
+    case BPF_TCP_LAST_ACK: return State::LastAck;
+    case BPF_TCP_LISTEN: return State::Listen;
+    case BPF_TCP_CLOSING: return State::Closing;
+    default: return State::Closed;
+  }
+}
 
 Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit visit, void* context) {
   Replies replies;

@@ -211,6 +211,7 @@ std::string_view name(ErrorKind kind) {
     case ErrorKind::Interrupted: return "every dump was interrupted";
     case ErrorKind::NotUnderstood: return "the kernel's answer was not understood";
     case ErrorKind::System: return "system error";
+    case ErrorKind::Rejected: return "the BPF program was rejected";
   }
   return "unknown";
 }
