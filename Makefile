@@ -18,9 +18,9 @@ test-all: needs  ## every preset whole, clang-tidy, ten minutes of fuzzing
 	@tools/test.sh all
 
 SECONDS_EACH ?= 600
-fuzz: needs  ## fuzz wire, connection and filter (SECONDS_EACH=600)
+fuzz: needs  ## fuzz all of it (SECONDS_EACH=600)
 	@cmake --preset fuzz > /dev/null
-	@cmake --build --preset fuzz --target wire_fuzz connection_fuzz commands_fuzz filter_fuzz
+	@cmake --build --preset fuzz --target wire_fuzz connection_fuzz commands_fuzz filter_fuzz policy_fuzz
 	@tools/fuzz.sh $(SECONDS_EACH)
 
 bench: needs  ## measurements: idle octets a connection, a sweep's time, verdicts over 10,000 connection-days
@@ -31,7 +31,7 @@ tidy: needs  ## clang-tidy 19 over everything
 	@cmake --build --preset tidy
 
 format:  ## clang-format 19 over everything
-	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
+	@git ls-files '*.cc' '*.h' '*.bpf.c' | xargs clang-format-19 -i
 
 clean:  ## remove every build folder
 	rm -rf build build-*

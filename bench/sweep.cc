@@ -53,6 +53,7 @@ class Forgetful final : public control::Ledger {
   bool noted(const control::Note&, Instant) override { return true; }
   bool receipt(std::uint32_t, const plane::Receipt&) override { return true; }
   bool ended(std::uint32_t, const plane::ConnectionId&, const plane::Record&) override { return true; }
+  bool learned(const control::HostLearned&) override { return true; }
   bool commit() override { return true; }
   std::uint64_t verdicts() const { return verdicts_; }
 

@@ -20,6 +20,8 @@ class MemoryLedger final : public control::Ledger {
   bool noted(const control::Note&, Instant) override { return !is_full_; }
   bool receipt(std::uint32_t plane, const plane::Receipt& receipt) override;
   bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) override;
+  // A control plane that starts again in a simulation learns anew.
+  bool learned(const control::HostLearned&) override { return !is_full_; }
   bool commit() override { return !is_full_; }
   // A full disk keeps nothing, and says so.
   void set_full(bool is_full) { is_full_ = is_full; }

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- wire_fuzz connection_fuzz commands_fuzz filter_fuzz
+[ $# -gt 0 ] || set -- wire_fuzz connection_fuzz commands_fuzz filter_fuzz policy_fuzz
 
 running=
 for target; do

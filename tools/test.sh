@@ -62,7 +62,7 @@ if [ "$1" = quick ]; then
   unset ADIEU_SIM_SEEDS GTEST_FILTER
   stage "build: thread" build tsan $(test_programs "plane host") &&
     stage "tests: thread" run tsan -R "$(only "plane host")"
-  stage "build: fuzz" build fuzz wire_fuzz connection_fuzz commands_fuzz filter_fuzz &&
+  stage "build: fuzz" build fuzz wire_fuzz connection_fuzz commands_fuzz filter_fuzz policy_fuzz &&
     stage "fuzz: 60 s each" tools/fuzz.sh 60
 else
   stage "simulation: 20,000 more seeds" simulate 20000
@@ -71,7 +71,7 @@ else
       stage "tests: $preset" run $preset
   done
   stage "build and lint: tidy" build tidy
-  stage "build: fuzz" build fuzz wire_fuzz connection_fuzz commands_fuzz filter_fuzz &&
+  stage "build: fuzz" build fuzz wire_fuzz connection_fuzz commands_fuzz filter_fuzz policy_fuzz &&
     stage "fuzz: 600 s each" tools/fuzz.sh 600
 fi
 

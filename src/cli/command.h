@@ -27,6 +27,14 @@ class Trouble : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// `adieu` alone.
+struct OverviewCommand {
+  std::string run_dir;
+  bool all = false;  // more than a screen
+  bool json = false;
+};
+void run_overview(const OverviewCommand& command);
+
 struct UpCommand {
   host::UpOptions options;
   std::vector<std::string> planes;  // "engine", "kernel"; none: both
@@ -43,6 +51,7 @@ struct LsCommand {
   std::vector<std::string> filter;  // words of one text
   std::string sort = "ends";        // one of kOrders (listing.h)
   bool all = false;                 // those that have ended, too
+  bool never = false;               // only those that never end by themselves
   bool json = false;
 };
 void run_ls(const LsCommand& command);
@@ -59,6 +68,7 @@ struct WatchCommand {
   std::vector<std::string> filter;
   std::string sort = "ends";
   bool all = false;
+  bool never = false;
   bool once = false;
   Duration interval = seconds(1);
 };

@@ -1,7 +1,10 @@
 // Completion for three shells. What does not live here: which words there are (flags.cc).
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/description.h"
+#include "host/view.h"
 
 namespace adieu::cli {
 namespace {
@@ -12,6 +15,32 @@ void each_command(const CommandText& command, const std::string& path, const aut
   for (const CommandText& below : command.commands) each_command(below, path + " " + below.name, visit);
 }
 
+bool takes_filter(const CommandText& command) {
+  for (const OptionText& option : command.options)
+    if (option.is_positional() && option.value.find("FILTER") != std::string::npos) return true;
+  return false;
+}
+
+// Its values, each once; those of `state` have many spellings.
+std::string values_of(const control::FilterWord& word) {
+  std::string all;
+  for (std::size_t i = 0; i < word.values.size(); ++i) {
+    const auto is_same = [&](const control::FilterValue& other) { return other.number == word.values[i].number; };
+    if (std::any_of(word.values.begin(), word.values.begin() + static_cast<std::ptrdiff_t>(i), is_same)) continue;
+    all += fmt::format("{}{}", all.empty() ? "" : " ", word.values[i].name);
+  }
+  return all;
+}
+
+void each_filter_word(const auto& visit) {
+  for (std::size_t i = 0; const auto word = control::filter_word(i); ++i) visit(*word);
+}
+std::string filter_words() {
+  std::string all = "and or not";
+  each_filter_word([&](const control::FilterWord& word) { all += fmt::format(" {}", word.name); });
+  return all;
+}
+
 std::string words_of(const CommandText& command) {
   std::string words;
   for (const OptionText& option : command.options) {
@@ -19,6 +48,7 @@ std::string words_of(const CommandText& command) {
     if (option.is_positional()) words += fmt::format("{} ", fmt::join(option.choices, " "));
   }
   for (const CommandText& below : command.commands) words += below.name + " ";
+  if (takes_filter(command)) words += filter_words();
   while (words.ends_with(' ')) words.pop_back();
   return words;
 }
@@ -49,6 +79,12 @@ std::string bash(const CommandText& program) {
         reply = "COMPREPLY=($(compgen -f -- \"$cur\"))";
       values += fmt::format("    {}) {}; return ;;\n", names, reply);
     }
+    if (takes_filter(command))
+      each_filter_word([&](const control::FilterWord& word) {
+        if (!word.values.empty())
+          values += fmt::format("    '{} {}') COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n", path, word.name,
+                                values_of(word));
+      });
     words += fmt::format("    '{}') words='{}' ;;\n", path, words_of(command));
     if (wants_id(command)) words.insert(words.size() - 4, fmt::format("; [[ $cur == -* ]] || words+=\" $({})\"", kIds));
   });
@@ -60,6 +96,7 @@ _adieu() {{
       {}) path+=" ${{COMP_WORDS[i]}}" ;;
     esac
   done
+  [[ $prev == = || $prev == '!=' ]] && prev=${{COMP_WORDS[COMP_CWORD-2]}}
   case "$path $prev" in
 {}  esac
   case "$path" in
@@ -85,6 +122,23 @@ std::string quoted(std::string_view text) {
   return safe;
 }
 
+// _adieu_filter of zsh: what may follow the word before.
+std::string zsh_filter() {
+  std::string cases;
+  each_filter_word([&](const control::FilterWord& word) {
+    if (!word.values.empty()) cases += fmt::format("    {}) compadd -- {} ;;\n", word.name, values_of(word));
+  });
+  return fmt::format(R"(_adieu_filter() {{
+  local before=$words[CURRENT-1]
+  [[ $before == = || $before == '!=' ]] && before=$words[CURRENT-2]
+  case $before in
+{}    *) compadd -- {} ;;
+  esac
+}}
+)",
+                     cases, filter_words());
+}
+
 std::string zsh_argument(const OptionText& option) {
   std::string action;
   if (!option.choices.empty())
@@ -93,6 +147,8 @@ std::string zsh_argument(const OptionText& option) {
     action = "_files";
   else if (option.is_positional() && option.value.starts_with("CONNECTION"))
     action = "{compadd -- ${(f)\"$(adieu ls --json 2>/dev/null | cut -d\\\" -f4)\"}}";
+  if (option.is_positional() && option.value == "FILTER") action = "_adieu_filter";
+  if (option.is_positional() && option.value == "CONNECTION|FILTER") action.insert(1, "_adieu_filter; ");
   if (option.is_positional()) return fmt::format(" \\\n        '*:{}:{}'", quoted(option.help), action);
   std::string lines;
   for (const std::string& name : option.names)
@@ -119,7 +175,7 @@ std::string zsh(const CommandText& program) {
   for (const OptionText& option : program.options) own += zsh_argument(option);
   return fmt::format(R"(#compdef adieu
 # Completion of adieu for zsh. Made by `adieu completion zsh`.
-_adieu() {{
+{}_adieu() {{
   local context state state_descr line
   local -a commands
   commands=(
@@ -135,7 +191,7 @@ _adieu() {{
 }}
 if [[ $funcstack[1] == _adieu ]]; then _adieu "$@"; else compdef _adieu adieu; fi
 )",
-                     described, own, cases);
+                     zsh_filter(), described, own, cases);
 }
 
 std::string fish_quoted(std::string_view text) {
@@ -164,6 +220,14 @@ std::string fish(const CommandText& program) {
       if (!option.is_positional() || !option.choices.empty()) out += fish_option(option, inside);
     for (const CommandText& below : command.commands)
       out += fmt::format("complete -c adieu -n '{}' -a {} -d '{}'\n", inside, below.name, fish_quoted(below.help));
+    if (takes_filter(command)) {
+      out += fmt::format("complete -c adieu -n '{}' -a '{}'\n", inside, filter_words());
+      each_filter_word([&](const control::FilterWord& word) {
+        if (!word.values.empty())
+          out += fmt::format("complete -c adieu -n '{}; and contains -- (commandline -opc)[-1] {}' -a '{}'\n", inside,
+                             word.name, values_of(word));
+      });
+    }
     if (wants_id(command))
       out += fmt::format(
           "complete -c adieu -n '{}' -a '({})'\n", inside,

@@ -12,10 +12,19 @@
 namespace adieu::cli {
 namespace {
 
+// What became of what was named or matched.
+struct Tally {
+  unsigned done = 0;  // by us, or by itself in the meantime
+  bool failed = false;
+};
+
+bool is_named(const EndCommand& command) {
+  return command.what.size() == 1 && host::parse_id(command.what[0]).has_value();
+}
+
 // What is named or matched, and has not ended.
 std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient& api) {
-  if (command.what.size() == 1)
-    if (const auto id = host::parse_id(command.what[0])) return {host::text(*id)};
+  if (is_named(command)) return {command.what[0]};
   std::string filter;
   for (const std::string& word : command.what) filter += (filter.empty() ? "" : " ") + word;
   if (filter.empty()) throw Trouble("name a connection or a filter: to end everything is never meant");
@@ -28,27 +37,48 @@ std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient
   return ids;
 }
 
+// Of an answer that is none: a connection that has ended meanwhile is no trouble, one that was named and is in no table
+// was not found.
+void tell(const std::string& id, const host::ApiFailure& failure, const EndCommand& command, Tally& tally) {
+  const std::string who = host::printable(id);
+  if (failure.is_unknown() && is_named(command)) {
+    fmt::print(stderr, "adieu: {}\n", failure.text);
+  } else if (failure.is_unknown() || failure.has_ended()) {
+    fmt::print(command.json ? stderr : stdout, "{}: it had ended before\n", who);
+    ++tally.done;
+  } else {
+    fmt::print(stderr, "adieu: {}: {}\n", who, failure.text);
+    tally.failed = true;
+  }
+}
+
 void print(const host::ProspectLines& prospect) {
-  fmt::print("{}   {} -> {}   {}, {}\n", prospect.connection.id, prospect.connection.local, prospect.connection.remote,
-             prospect.connection.state, prospect.connection.standing);
+  fmt::print("{}   {} -> {}   {}, {}\n", host::printable(prospect.connection.id), prospect.connection.local,
+             prospect.connection.remote, prospect.connection.state, prospect.connection.standing);
   fmt::print("  {:<12} {}\n", prospect.possible ? prospect.how : "nothing", prospect.here);
   if (!prospect.possible) return;
   fmt::print("  {:<12} {}\n  {:<12} {}\n", "application", prospect.application, "peer", prospect.peer);
 }
 
-// Whether all of it can be done.
-bool show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
-  bool all = true;
+Tally show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
+  Tally tally;
   for (const std::string& id : ids) {
     const auto prospect = api.prospect(id, command.how);
-    if (!prospect) throw Trouble(fmt::format("{}: {}", id, prospect.error().text));
+    if (!prospect) {
+      tell(id, prospect.error(), command, tally);
+      continue;
+    }
     if (command.json)
       fmt::print("{}\n", prospect->json);
     else
       print(prospect->value);
-    all = all && prospect->value.possible;
+    const bool has_ended = prospect->value.connection.standing == name(control::Standing::Ended);
+    if (prospect->value.possible || has_ended)
+      ++tally.done;
+    else
+      tally.failed = true;
   }
-  return all;
+  return tally;
 }
 
 void confirm(std::size_t count) {
@@ -60,25 +90,30 @@ void confirm(std::size_t count) {
   if (answer != "y" && answer != "yes") throw Trouble("nothing was done");
 }
 
-bool do_it(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
-  bool all = true;
+Tally do_it(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
+  Tally tally;
   for (const std::string& id : ids) {
     const auto answer = api.end(id, command.how);
     if (!answer) {
-      fmt::print(stderr, "adieu: {}: {}\n", id, answer.error().text);
-      all = false;
+      tell(id, answer.error(), command, tally);
       continue;
     }
     const host::Receipt& receipt = answer->value;
-    all = all && receipt.done;
+    const bool has_ended =
+        receipt.outcome == name(plane::Outcome::AlreadyEnded) || receipt.outcome == name(plane::Outcome::WrongIdentity);
+    if (receipt.done || has_ended)
+      ++tally.done;
+    else
+      tally.failed = true;
+    const std::string who = host::printable(receipt.id);
     if (command.json)
       fmt::print("{}\n", answer->json);
     else if (receipt.done)
-      fmt::print("{}: {} done, now in {} (verdict {})\n", receipt.id, receipt.act, receipt.state, receipt.verdict);
+      fmt::print("{}: {} done, now in {} (verdict {})\n", who, receipt.act, receipt.state, receipt.verdict);
     else
-      fmt::print("{}: {} refused, {}: {}\n", receipt.id, receipt.act, receipt.outcome, receipt.sentence);
+      fmt::print("{}: {} refused, {}: {}\n", who, receipt.act, receipt.outcome, receipt.sentence);
   }
-  return all;
+  return tally;
 }
 
 }  // namespace
@@ -91,9 +126,10 @@ void run_end(const EndCommand& command) {
     return;
   }
   if (!command.dry_run && ids.size() > 1 && !command.yes) confirm(ids.size());
-  const bool all = command.dry_run ? show(ids, command, api) : do_it(ids, command, api);
+  const Tally tally = command.dry_run ? show(ids, command, api) : do_it(ids, command, api);
   std::fflush(stdout);
-  throw Exit{all ? 1 : 2};
+  if (tally.failed) throw Exit{2};
+  if (tally.done > 0) throw Exit{kFound};
 }
 
 }  // namespace adieu::cli

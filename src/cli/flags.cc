@@ -170,6 +170,7 @@ void add_listing_flags(CLI::App& command, auto& options) {
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(kOrders), std::end(kOrders))))
       ->capture_default_str();
   command.add_flag("--all", options.all, "those that have ended, too, as long as their plane remembers them");
+  command.add_flag("--never", options.never, "only those that nothing ends by itself: Ends begins with `never`");
 }
 
 // The options of a subcommand, and what runs with them once they are read.
@@ -267,10 +268,11 @@ void add_what_people_command(CLI::App& app) {
   probe->add_flag("--json", probe_command->json, "one JSON object");
 
   const auto [end, end_command] = add_command<EndCommand>(
-      app, "end", "end connections: what is named or matched; status 1: they were ended, 0: none matched", run_end);
+      app, "end", "end connections: what is named or matched; status 1: they have ended, 0: none matched", run_end);
   add_run_dir_flag(*end, end_command->run_dir);
   end->add_option("connections", end_command->what, "an ID as `adieu ls` shows it, or a filter as `ss` takes it")
-      ->required();
+      ->required()
+      ->type_name("CONNECTION|FILTER");
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
   auto* const how = end->add_option_group("how");
   how->set_help_flag("");
@@ -398,7 +400,8 @@ void add_what_tells(CLI::App& app) {
     const CommandText program = describe(app);
     if (!into->empty()) return write_pages(program, *into);
     const std::string page = man_page(program, *name);
-    if (page.empty()) throw Trouble(fmt::format("there is no command `{}`; see `adieu --help`", *name));
+    if (page.empty())
+      throw Trouble(fmt::format("there is no command `{}`; see `adieu --help`", host::printable(*name)));
     fmt::print("{}", page);
   });
 }
@@ -432,6 +435,10 @@ void add_what_up_starts(CLI::App& app) {
 int run_command_line(int argc, char** argv) {
   CLI::App app("TCP whose connections end for a reason, never because a clock ran out.", "adieu");
   app.set_version_flag("--version", std::string("adieu ") + kVersion);
+  OverviewCommand overview;
+  add_run_dir_flag(app, overview.run_dir);
+  app.add_flag("--all", overview.all, "every group, however many there are");
+  app.add_flag("--json", overview.json, "one JSON object a line, a group each");
   add_what_people_call(app);
   add_log(app);
   add_policy(app);
@@ -453,10 +460,10 @@ int run_command_line(int argc, char** argv) {
     return app.exit(wanted);
   } catch (const CLI::ParseError& error) {
     const auto asked = app.get_subcommands();
-    throw Trouble(
-        fmt::format("{}; see `adieu {}--help`", error.what(), asked.empty() ? "" : asked.front()->get_name() + " "));
+    throw Trouble(fmt::format("{}; see `adieu {}--help`", host::printable(error.what()),
+                              asked.empty() ? "" : asked.front()->get_name() + " "));
   }
-  if (app.get_subcommands().empty()) fmt::print("{}", app.help());
+  if (app.get_subcommands().empty()) run_overview(overview);
   return 0;
 }
 

@@ -19,7 +19,7 @@ EndRank rank_of(const host::ConnectionView& view) {
   const control::Verdict& verdict = view.seen.verdict;
   if (view.record.has_ended()) return EndRank::Ended;
   if (verdict.ends_at.is_known()) return EndRank::AtTime;
-  const std::string text = host::ending_in_short(verdict, view.record, view.kind, view.now);
+  const std::string text = host::ending_in_short(verdict, view.record, view.now);
   if (!text.starts_with("never")) return EndRank::Unknown;
   if (verdict.ends == Ends::EitherSideCloses) return EndRank::NeverOpen;
   return verdict.ends == Ends::Nothing ? EndRank::Never : EndRank::NeverHalfClosed;
@@ -73,6 +73,10 @@ bool comes_before(const Line& a, const Line& b, Order order) {
   return false;
 }
 
+constexpr std::size_t kStateColumn = 0, kRecvColumn = 1, kSendColumn = 2, kLocalColumn = 3, kPeerColumn = 4,
+                      kProcessColumn = 5, kAgeColumn = 7;
+constexpr std::size_t kLeastPeer = 12;
+
 std::string count(std::uint32_t octets) {
   return octets == plane::kUnknownCount ? std::string("-") : std::to_string(octets);
 }
@@ -85,10 +89,12 @@ Order order_of(const std::string& name) {
   return Order::Ends;
 }
 
-Listing list(const host::CensusView& census, const control::Filter& filter, bool ended_too, Order order) {
+Listing list(const host::CensusView& census, const control::Filter& filter, Extent extent, Order order) {
   Listing listing;
-  listing.walk =
-      census.each(filter, ended_too, [&](const host::ConnectionView& view) { listing.lines.push_back(line_of(view)); });
+  listing.walk = census.each(filter, extent.ended_too, [&](const host::ConnectionView& view) {
+    const Line line = line_of(view);
+    if (!extent.only_never || line.rank <= EndRank::NeverOpen) listing.lines.push_back(line);
+  });
   std::ranges::sort(listing.lines, [order](const Line& a, const Line& b) { return comes_before(a, b, order); });
   return listing;
 }
@@ -104,7 +110,7 @@ Cells cells_of(const host::ConnectionView& view) {
                                    : fmt::format("{},pid={}", host::printable(view.comm), view.holder_process),
           std::string(control::name(view.seen.verdict.standing)),
           r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("-"),
-          host::ending_in_short(view.seen.verdict, r, view.kind, view.now),
+          host::ending_in_short(view.seen.verdict, r, view.now),
           host::printable(host::text(view.id))};
 }
 
@@ -112,12 +118,34 @@ void Columns::fit(const Cells& cells) {
   for (std::size_t i = 0; i < kColumns; ++i) widths_[i] = std::max(widths_[i], cells[i].size());
 }
 
+std::size_t Columns::total() const {
+  std::size_t sum = 0;
+  for (const std::size_t width : widths_) sum += width == 0 ? 0 : width + 2;
+  return sum - 2;
+}
+
+void Columns::squeeze(std::size_t width) {
+  const auto drop = [&](std::size_t column) {
+    if (total() > width) widths_[column] = 0;
+  };
+  for (const std::size_t column : {kProcessColumn, kRecvColumn, kSendColumn, kLocalColumn, kAgeColumn, kStandingColumn})
+    drop(column);
+  const std::size_t over = total() - std::min(total(), width);
+  widths_[kPeerColumn] = std::max(widths_[kPeerColumn] - std::min(widths_[kPeerColumn], over), kLeastPeer);
+  drop(kStateColumn);
+  drop(kPeerColumn);
+}
+
 std::string Columns::row(const Cells& cells, bool colour) const {
   std::string line;
   for (std::size_t i = 0; i + 1 < kColumns; ++i) {
-    const bool is_number = i == 1 || i == 2;
+    if (is_dropped(i)) continue;
+    const bool is_number = i == kRecvColumn || i == kSendColumn;
+    // The end of an address tells more than its beginning.
+    const std::string whole =
+        cells[i].size() <= widths_[i] ? cells[i] : ".." + cells[i].substr(cells[i].size() - widths_[i] + 2);
     const std::string cell =
-        is_number ? fmt::format("{:>{}}", cells[i], widths_[i]) : fmt::format("{:<{}}", cells[i], widths_[i]);
+        is_number ? fmt::format("{:>{}}", whole, widths_[i]) : fmt::format("{:<{}}", whole, widths_[i]);
     const std::string_view paint = colour && i == kStandingColumn ? colour_of(cells[i]) : std::string_view{};
     line += paint.empty() ? cell + "  " : fmt::format("{}{}{}  ", paint, cell, kPlain);
   }

@@ -41,7 +41,12 @@ struct Listing {
   std::vector<Line> lines;
   host::Walk walk;
 };
-Listing list(const host::CensusView& census, const control::Filter& filter, bool ended_too, Order order);
+// What --all and --never say, beside the filter.
+struct Extent {
+  bool ended_too = false;
+  bool only_never = false;  // EndRank::Never, NeverHalfClosed and NeverOpen
+};
+Listing list(const host::CensusView& census, const control::Filter& filter, Extent extent, Order order);
 
 inline constexpr std::size_t kColumns = 10;
 using Cells = std::array<std::string, kColumns>;
@@ -53,11 +58,16 @@ Cells cells_of(const host::ConnectionView& view);
 class Columns {
  public:
   void fit(const Cells& cells);
+  // No row shall be wider: the least important columns go first, Ends and ID never.
+  void squeeze(std::size_t width);
   // Without trailing blanks; a colour for the standing, if wanted.
   std::string row(const Cells& cells, bool colour) const;
 
  private:
-  std::array<std::size_t, kColumns> widths_{};
+  bool is_dropped(std::size_t column) const { return column != kColumns - 1 && widths_[column] == 0; }
+  std::size_t total() const;
+
+  std::array<std::size_t, kColumns> widths_{};  // 0: not shown
 };
 
 // The escape sequence for a standing; empty: none.

@@ -36,7 +36,7 @@ void run_ls(const LsCommand& command) {
   const auto census = host::take_census(host::RunDir::chosen(command.run_dir));
   if (!census) throw Trouble(census.error().text);
   const host::CensusView view(*census);
-  const Listing listing = list(view, *filter, command.all, order_of(command.sort));
+  const Listing listing = list(view, *filter, {command.all, command.never}, order_of(command.sort));
   if (command.json) {
     each_view(view, listing, [](const host::ConnectionView& one) { fmt::print("{}\n", host::connection_json(one)); });
   } else {

@@ -3,8 +3,21 @@
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "cli/command.h"
+#include "host/text.h"
+
+// What others wrote (names, paths, files) must not move the cursor; our own sentences may have several lines.
+static void tell(std::string_view trouble) {
+  std::string lines;
+  for (std::size_t end = trouble.find('\n'); end != std::string_view::npos; end = trouble.find('\n')) {
+    lines += adieu::host::printable(trouble.substr(0, end)) + "\n";
+    trouble.remove_prefix(end + 1);
+  }
+  std::fprintf(stderr, "adieu: %s%s\n", lines.c_str(), adieu::host::printable(trouble).c_str());
+}
 
 static int status_of(int argc, char** argv) {
   try {
@@ -24,7 +37,7 @@ int main(int argc, char** argv) {
     }
     return status;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "adieu: %s\n", error.what());
+    tell(error.what());
     return 2;
   }
 }

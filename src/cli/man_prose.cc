@@ -20,21 +20,27 @@ kernel, which is only watched.
 ADIEU_RUN_DIR names the run directory where `--run-dir` is not given. NO_COLOR, if set, keeps colours off a terminal.
 # EXIT STATUS
 0, or 2 on trouble, with one line on standard error. Where a command looks for something (`ls`, `why`, `watch --once`,
-`log`, `probe`, `end`, `policy try`), 0 says that nothing was found, and 1 that something was.
+`log`, `probe`, `end`, `policy try`), 0 says that nothing was found, and 1 that something was. A well-formed ID that no
+connection has is nothing found: 0, with a line on standard error.
 )"},
     {"up", R"(Runs the engine, watches the kernel's TCP, and judges the connections of both, in the foreground. SIGTERM
 or SIGINT ends all of it in good order: the engine's connections are reset, the kernel's are left alone. Any of its
 processes may be killed: the others go on, and what died is started again. Where `adieu up` itself dies (SIGKILL), the
 next one adopts what still runs, its policy included: a control plane that is adopted keeps the policy in force until
 its process is killed, which no connection notices, or its file is read again (SIGHUP).
+
+Should the run directory be moved or removed meanwhile, `adieu up` says so: data planes go on, but no command finds them
+until it is back.
 # EXIT STATUS
 0 when it was told to end, 2 on trouble.
 )"},
     {"ls", R"(Lists the connections of every plane, one a line: those that will never end by themselves first, and among
 those the one longest in its state. Control need not run; what is shown is read from the planes' own tables.
 
-Columns are those of ss(8), then: Standing, what is known of the peer (alive, silent, suspect, gone, unknown, ended);
-Age, the time in that state; Ends, what will end it ("never", "in 41 s", "unknown: ..."); ID, its name for `adieu why`.
+Columns are those of ss(8): Recv-Q, octets that the application has not read, and Send-Q, octets that the peer has not
+acknowledged, are the members unread and unsent of the JSON and of the filter. Then: Standing, what is known of the peer
+(alive, silent, suspect, gone, unknown, ended); Age, the time in that state; Ends, what will end it ("never", "in 41 s",
+"unknown: ..."); ID, its name for `adieu why`.
 A dash is a fact that its plane cannot know.
 # FILTER
 The words after the options are one filter, in the grammar of ss(8) and with words of adieu's own. Only what surely
@@ -47,12 +53,14 @@ matches is listed; how much may match besides is said below the list.
     age OP DURATION          in its state
     idle OP DURATION         since the peer was last heard
     held yes|no|unknown      holder held|accept-queue|orphan|unknown
-    eof read|unread|unknown  unread, unsent, attempts OP NUMBER
+    eof read|unread|unknown  attempts OP NUMBER
+    unread, unsent OP NUMBER (the columns Recv-Q and Send-Q)
     plane engine|kernel|NAME comm NAME    pid NUMBER    family inet|inet6
     not > and > or; ( ); two terms side by side are joined by and
 
 Quote parentheses and < and > for the shell. Connections that have ended are listed with `--all`, and where the filter
-asks for a standing.
+asks for a standing. What will end a connection is no fact of it but follows from the rule, so no filter asks for it;
+`--never` lists only those whose Ends begins with "never".
 # JSON
 With `--json`, one object a line. Ages and spans are in seconds; null is a fact that nobody knows. The members stay;
 others may be added.
@@ -69,7 +77,7 @@ others may be added.
     state_age_s, heard_ago_s, heard
     progress_in_ago_s, progress_out_ago_s, oldest_unacked_ago_s
     attempts, probes      what was asked and not answered
-    unread, unsent        octets
+    unread, unsent        octets: Recv-Q and Send-Q
     send_shut, receive_shut, peer_window_closed, end_of_stream_read
     ends                  what will end it
     ends_short            the same as in the column
@@ -93,17 +101,18 @@ broken one with an arrow is planned. A state of the peer with ? follows from our
 With `--json`, one object: the members of `adieu ls --json`, and waits_for, rule_does, evidence (sentences), grounds
 (sentence, source, strength, age), advice, verdicts (of the ledger), end.
 # EXIT STATUS
-0 no such connection, in a table or in the ledger; 1 found; 2 trouble.
+0 no such connection, in a table or in the ledger, said on standard error; 1 found; 2 trouble.
 )"},
     {"watch",
      R"(A table as of `adieu ls`, looked at anew all the time. Where there are more connections than lines, those
-of one plane, state and standing are folded into one line with their count and the oldest one's age.
+of one plane, state and standing are folded into one line with their count and the oldest one's age. Where the terminal
+is too narrow, columns are left out: Process, Recv-Q, Send-Q, Local, Age and Standing, in this order; Ends and ID stay.
 # KEYS
     up, down, k, j, page up, page down   move
     enter        open a group, or one connection as `adieu why` shows it; enter again goes back
     p            ask the peer of the connection once, as `adieu probe` does
     s            sort by the next order
-    /            another filter; empty shows all
+    /            change the filter: backspace, ctrl-u clears it, enter applies it, escape leaves it; empty shows all
     ?            these keys
     q, escape    back, or quit
 # EXIT STATUS
@@ -112,6 +121,10 @@ With `--once`: 0 nothing found, 1 found, 2 trouble. Else 0, or 2 on trouble.
     {"log", R"(Prints what the ledger in the run directory has kept: verdicts with their evidence, the commands that
 followed, what became of them, ends, and facts about more than one connection. Only the file is read: nothing needs to
 run.
+
+The receipt of a probe says that the question was sent. That it was answered is told by the verdict that follows, where
+one does: "suspect -> alive ... an acceptable segment was heard". A peer that was alive before and answers changes no
+verdict, and questions that change nothing share one row, so the ledger cannot count them.
 # EXIT STATUS
 0 nothing found, 1 found, 2 trouble.
 # EXAMPLES
@@ -121,8 +134,13 @@ run.
 )"},
     {"probe", R"(Asks the peer of one connection for a sign, now, in a form that the connection's history allows, and
 waits for it. One unanswered question proves nothing: only the rule's number of them does.
+
+While the control plane starts again (a second), it is tried for 3 seconds. One that does not even say how it is within
+2 seconds is sent no order. An order that was sent and is not answered within 6 seconds (and `--wait`) is given up with
+status 2: it may still be carried out.
 # EXIT STATUS
-0 it did not answer, 1 it did, 2 trouble: it could not be asked.
+0 it did not answer, or there is no such connection (said on standard error); 1 it did; 2 trouble: it could not be
+asked.
 # EXAMPLES
     adieu probe engine/12.3
     adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234
@@ -130,9 +148,11 @@ waits for it. One unanswered question proves nothing: only the rule's number of 
     {"end", R"(Ends one connection by its ID, or all that a filter (see adieu-ls(1)) matches. Without a flag, a
 connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any other is reset.
 What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer like any close;
-`--reset` waits for nobody. Each is in the ledger before it is done.
+`--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control plane is waited
+for: see adieu-probe(1).
 # EXIT STATUS
-0 nothing matched, 1 all of it was done, 2 trouble: something was not.
+0 nothing matched, or there is no such connection (said on standard error); 1 all of it was done, or had ended
+meanwhile; 2 trouble: something was not done.
 # EXAMPLES
     adieu end --dry-run state close-wait and eof read and age '>' 1h
     adieu end --reset engine/12.3

@@ -15,7 +15,7 @@
 namespace adieu::cli {
 namespace {
 
-constexpr std::size_t kColumns = 8;
+constexpr std::size_t kColumns = 9;
 using Row = std::array<std::string, kColumns>;
 
 void print(const std::vector<Row>& rows) {
@@ -65,6 +65,7 @@ Row row_of(const host::NamedPolicy& policy, std::uint32_t number) {
           host::readable(probe_spacing(rule)),
           host::readable(rule.proof_span),
           can_ask ? host::readable(host::bound(rule)) : "never proven by asking",
+          std::string(host::name(rule.keep_path)),
           does(rule)};
 }
 
@@ -88,7 +89,7 @@ void print_budgets(const host::NamedPolicy& named) {
 }
 
 void print_policy(const host::NamedPolicy& policy) {
-  std::vector<Row> rows{{"RULE", "MATCH", "ASKS", "N", "EVERY", "OVER", "GONE WITHIN", "WHAT IT DOES"}};
+  std::vector<Row> rows{{"RULE", "MATCH", "ASKS", "N", "EVERY", "OVER", "GONE WITHIN", "KEEPS PATH", "WHAT IT DOES"}};
   for (std::uint32_t i = 0; i < policy.rules.size(); ++i) rows.push_back(row_of(policy, i));
   print(rows);
   print_budgets(policy);
@@ -101,18 +102,18 @@ void run_policy_check(const PolicyCheckCommand& command) {
   if (!text) throw Trouble(text.error().text);
   const auto policy = host::read_policy(*text);
   if (!policy) {
-    fmt::print("{}\n", host::describe(command.file, policy.error()));
+    fmt::print("{}\n", host::describe(host::printable(command.file), policy.error()));
     throw Exit{2};
   }
   const std::size_t rules = policy->rules.size();
-  fmt::print("{}: no mistakes, {} {}\n", command.file, rules, rules == 1 ? "rule" : "rules");
+  fmt::print("{}: no mistakes, {} {}\n", host::printable(command.file), rules, rules == 1 ? "rule" : "rules");
 }
 
 void run_policy_show(const PolicyShowCommand& command) {
   if (!command.file.empty()) {
     const auto policy = host::load_policy(command.file);
     if (!policy) throw Trouble(policy.error().text);
-    fmt::print("{} (fingerprint {})\n", command.file, host::hex16(policy->policy.fingerprint));
+    fmt::print("{} (fingerprint {})\n", host::printable(command.file), host::hex16(policy->policy.fingerprint));
     return print_policy(*policy);
   }
   const auto census = host::take_census(host::RunDir::chosen(command.run_dir));

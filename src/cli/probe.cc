@@ -9,6 +9,7 @@ namespace adieu::cli {
 namespace {
 
 // The one that is meant: an ID stands for itself, two endpoints for the connection between them that still lives.
+// Empty: there is none.
 std::string id_of(const std::vector<std::string>& what, const host::ApiClient& api) {
   if (what.size() == 1) {
     const auto id = host::parse_id(what[0]);
@@ -21,8 +22,7 @@ std::string id_of(const std::vector<std::string>& what, const host::ApiClient& a
   const auto found =
       api.connections(fmt::format("src {} and dst {} and not standing ended", host::text(*local), host::text(*remote)));
   if (!found) throw Trouble(found.error().text);
-  if (found->empty()) throw Trouble(fmt::format("no connection from {} to {} lives here", what[0], what[1]));
-  return found->front().id;
+  return found->empty() ? std::string() : found->front().id;
 }
 
 }  // namespace
@@ -30,7 +30,12 @@ std::string id_of(const std::vector<std::string>& what, const host::ApiClient& a
 void run_probe(const ProbeCommand& command) {
   if (command.wait > seconds(10)) throw Trouble("--wait is 10s at the most");
   const host::ApiClient api(host::RunDir::chosen(command.run_dir));
-  const auto answer = api.probe(id_of(command.what, api), command.wait);
+  const std::string id = id_of(command.what, api);
+  if (id.empty())
+    return fmt::print(stderr, "adieu: there is no connection from {} to {}, or not any more\n", command.what[0],
+                      command.what[1]);
+  const auto answer = api.probe(id, command.wait);
+  if (!answer && answer.error().is_unknown()) return fmt::print(stderr, "adieu: {}\n", answer.error().text);
   if (!answer) throw Trouble(answer.error().text);
   const host::Receipt& receipt = answer->value;
   const bool heard = receipt.heard.value_or(false);
@@ -39,12 +44,12 @@ void run_probe(const ProbeCommand& command) {
   else if (!receipt.done)
     throw Trouble(fmt::format("{} was not asked: {}", receipt.id, receipt.sentence));
   else if (heard)
-    fmt::print("{}: asked, and heard after {} (now in {})\n", receipt.id,
+    fmt::print("{}: asked, and heard after {} (now in {})\n", host::printable(receipt.id),
                host::readable(nanoseconds(static_cast<std::int64_t>(receipt.heard_after_s.value_or(0) * 1e9))),
                receipt.state);
   else
     fmt::print("{}: asked, and not heard within {} (now in {}); one question that stays unanswered proves nothing\n",
-               receipt.id, host::readable(command.wait), receipt.state);
+               host::printable(receipt.id), host::readable(command.wait), receipt.state);
   if (!receipt.done) throw Exit{2};
   if (heard) throw Exit{1};
 }

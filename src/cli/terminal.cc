@@ -106,6 +106,7 @@ Key Terminal::of_input() {
     case '\n': return {KeyKind::Enter};
     case 8:
     case 127: return {KeyKind::Backspace};
+    case 21: return {KeyKind::Clear};
     case 27: break;
     default: return {first >= ' ' && first <= '~' ? KeyKind::Character : KeyKind::None, static_cast<char>(first)};
   }

@@ -23,6 +23,7 @@ enum class KeyKind : std::uint8_t {
   PageDown,
   Enter,
   Backspace,
+  Clear,  // ^U, as in a shell
   Escape,
   Resize,
   Quit

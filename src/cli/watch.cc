@@ -30,12 +30,14 @@ struct Item {
 };
 
 constexpr std::string_view kKeys = "arrows move  enter opens  p asks the peer  s sorts  / filters  ? keys  q quits";
-constexpr const char* kHelp[] = {"up down k j, page up, page down   move",
-                                 "enter                             open a group or a connection; again: back",
-                                 "p                                 ask the peer once, as adieu probe does",
-                                 "s                                 sort by the next order",
-                                 "/                                 another filter; empty shows all",
-                                 "q escape                          back, or quit"};
+constexpr std::string_view kEditKeys = "enter applies  ctrl-u clears  escape leaves it as it was";
+constexpr const char* kHelp[] = {
+    "up down k j, page up, page down   move",
+    "enter                             open a group or a connection; again: back",
+    "p                                 ask the peer once, as adieu probe does",
+    "s                                 sort by the next order",
+    "/                                 change the filter (ctrl-u clears it); empty shows all",
+    "q escape                          back, or quit"};
 
 class Watch {
  public:
@@ -43,7 +45,7 @@ class Watch {
       : run_dir_(host::RunDir::chosen(command.run_dir)),
         filter_(std::move(filter)),
         order_(order_of(command.sort)),
-        all_(command.all) {
+        extent_{command.all, command.never} {
     for (const std::string& word : command.filter) filter_text_ += (filter_text_.empty() ? "" : " ") + word;
   }
 
@@ -69,7 +71,7 @@ class Watch {
   control::Filter filter_;
   std::string filter_text_;
   Order order_;
-  const bool all_;
+  const Extent extent_;
   std::optional<host::Census> census_;
   std::optional<host::CensusView> view_;
   Listing listing_;
@@ -88,7 +90,7 @@ std::optional<std::string> Watch::look() {
   census_.emplace(std::move(*census));
   view_.emplace(*census_);
   shown_.clear();
-  listing_ = list(*view_, filter_, all_, order_);
+  listing_ = list(*view_, filter_, extent_, order_);
   return std::nullopt;
 }
 
@@ -125,9 +127,8 @@ Cells Watch::cells(const Item& item) const {
   if (view) cells = cells_of(*view);
   if (!item.is_group) return cells;
   cells[0] = std::string(name(item.line->state));
-  cells[1] = cells[2] = "";
-  cells[3] = fmt::format("{} connections", item.count);
-  cells[4] = open_.contains(group_of(*item.line)) ? "(open)" : "(folded)";
+  cells[1] = cells[2] = cells[3] = "";
+  cells[4] = fmt::format("{} connections {}", item.count, open_.contains(group_of(*item.line)) ? "(open)" : "(folded)");
   cells[5] = "oldest:";
   cells[9] = host::printable(census_->planes[item.line->plane].name);
   return cells;
@@ -141,6 +142,7 @@ std::vector<std::string> Watch::table(ScreenSize screen, std::size_t room, bool 
   for (std::size_t i = first_; i < std::min(first_ + room, shown_.size()); ++i) rows.push_back(cells(shown_[i]));
   Columns columns;
   for (const Cells& row : rows) columns.fit(row);
+  if (interactive) columns.squeeze(screen.columns);
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const bool is_cursor = interactive && i == at_ - first_ + 1;
@@ -169,7 +171,8 @@ std::vector<std::string> Watch::frame(ScreenSize screen, bool colour, bool inter
                               filter_text_.empty() ? "" : ", " + host::printable(filter_text_)));
   auto below = census_ ? notes(*census_, listing_.walk, host::now()) : std::vector<std::string>{};
   if (!told_.empty()) below.push_back(told_);
-  if (interactive) below.push_back(mode_ == Mode::Filter ? "filter: " + typed_ + "_" : std::string(kKeys));
+  if (interactive && mode_ == Mode::Filter) below.push_back("filter: " + host::printable(typed_) + "_");
+  if (interactive) below.push_back(std::string(mode_ == Mode::Filter ? kEditKeys : kKeys));
   const std::size_t used = lines.size() + 1 + below.size();
   const std::size_t room = screen.rows > used ? screen.rows - used : 1;
   if (view_)
@@ -231,6 +234,7 @@ void Watch::press_in_table(const Key& key, std::size_t page) {
 bool Watch::press_in_filter(const Key& key) {
   if (key.kind == KeyKind::Character && typed_.size() < control::Filter::kMostOctets) typed_ += key.character;
   if (key.kind == KeyKind::Backspace && !typed_.empty()) typed_.pop_back();
+  if (key.kind == KeyKind::Clear) typed_.clear();
   if (key.kind == KeyKind::Escape) mode_ = Mode::Table;
   if (key.kind != KeyKind::Enter) return false;
   auto filter = host::parse_filter({typed_});

@@ -12,6 +12,7 @@
 #include "cli/why_ladder.h"
 #include "cli/why_screen.h"
 #include "host/json.h"
+#include "host/ledger_json.h"
 #include "host/sentences.h"
 #include "host/view.h"
 
@@ -91,13 +92,13 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
   const std::string who = view.holder_process == 0
                               ? std::string{}
                               : fmt::format(", {} pid {}", host::printable(view.comm), view.holder_process);
-  screen.line("here", fmt::format("{}; unread {}, unacknowledged {}; {} plane{}",
+  screen.line("here", fmt::format("{}; Recv-Q {}, Send-Q {}; {} plane{}",
                                   r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread),
                                   count(r.unsent), host::name(view.kind), who));
 }
 
 std::string will_end(const host::ConnectionView& view) {
-  const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.kind, view.now);
+  const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.now);
   const std::string whole = view.ending();
   if (view.record.has_ended()) return "it has ended: " + whole;
   if (view.seen.verdict.ends == control::Ends::Nothing && brief == "never") return "never: nothing ends it by itself";
@@ -132,7 +133,7 @@ void add_judgement(Screen& screen, const host::ConnectionView& view) {
 }
 
 std::string row_of(const host::LedgerVerdict& v) {
-  std::string what = v.command;
+  std::string what(host::spoken(v.command));
   if (!v.form.empty()) what += ", " + v.form;
   if (!v.outcome.empty()) what += " -> " + v.outcome;
   return fmt::format("{}  verdict {}: {} in {}{}{}", at_wall(v.wall), v.number, v.standing, v.state,
@@ -223,7 +224,7 @@ void run_why(const WhyCommand& options) {
     lines = why_screen(*found, run_dir.ledger(), may_colour());
   if (found && !options.json && !census->policy_known)
     lines.push_back("the policy in force cannot be read: judged by the built-in one");
-  if (lines.empty() && !options.json) fmt::print("no such connection, neither in a table nor in the ledger\n");
+  if (lines.empty()) fmt::print(stderr, "adieu: there is no such connection, neither in a table nor in the ledger\n");
   for (const std::string& line : lines) fmt::print("{}\n", line);
   if (!lines.empty()) throw Exit{kFound};
 }

@@ -155,7 +155,12 @@ std::vector<Row> future(const host::ConnectionView& view) {
   if (view.record.has_ended()) return rows;
   if (const Instant next = host::next_question(view.seen, view.now); next.is_known())
     rows.push_back({next, Way::Planned, "next question"});
-  if (verdict.gone_earliest.is_known() && verdict.standing != Standing::Gone)
+  // Of a peer in good health only where a rule asks it and would end it: of any other it is no prospect.
+  const control::Rule& rule = view.seen.rule;
+  const bool is_doubted = verdict.standing == Standing::Silent || verdict.standing == Standing::Suspect;
+  const bool is_pursued = control::may_ask(view.seen.evidence, rule) && rule.act && !rule.exempt &&
+                          rule.when_gone != control::Act::Tell && view.seen.evidence.can_abort;
+  if (verdict.gone_earliest.is_known() && verdict.standing != Standing::Gone && (is_doubted || is_pursued))
     rows.push_back({verdict.gone_earliest, Way::Mark, "gone, at the earliest"});
   if (verdict.acts_at.is_known() && verdict.act != control::Act::Tell)
     rows.push_back({later(verdict.acts_at, view.now), Way::Planned,

@@ -58,6 +58,7 @@ void Attendant::attend(Instant now) {
     if (!planes_[i].failed && !planes_[i].dying) sweep(i, now);
   controller_.end_of_round(now);
   carry_out(now);
+  keep_learned();
   sweep_at_ = now + settings_.sweep_period;
 }
 
@@ -200,6 +201,15 @@ void Attendant::sweep(std::uint32_t index, Instant now) {
   status.policy = controller_.policy().fingerprint;
   std::ranges::copy(controller_.gaps(index), status.gaps.begin());
   w.writer.set_status(status);
+}
+
+// What cannot be kept now is told again after the next round.
+void Attendant::keep_learned() {
+  const auto learned = controller_.learned();
+  if (learned.empty()) return;
+  bool kept = true;
+  for (const HostLearned& host : learned) kept = ledger_.learned(host) && kept;
+  if (commit() && kept) controller_.kept();
 }
 
 void Attendant::carry_out(Instant now) {

@@ -4,9 +4,9 @@
 // the ledger before the ring, the control status, the ends. What does not: judgement (judge.h), choice (controller.h),
 // sleeping and mapping memory (host, sim).
 //
-// input: watch, attend, request, plane_failed, set_policy.  output: poll_answer.  deadline: next_deadline: when to call
-// attend() again; earlier is harmless. Events are hints: they make a slot be looked at before the next sweep, and
-// losing all of them costs a sweep's time.
+// input: watch, attend, request, plane_failed, set_policy, know.  output: poll_answer.  deadline: next_deadline: when
+// to call attend() again; earlier is harmless. Events are hints: they make a slot be looked at before the next sweep,
+// and losing all of them costs a sweep's time.
 //
 // A ledger that cannot write (a full disk): no command that ends anything is published, since nobody could later say
 // why. Probes go on, marked kUnrecorded: they change nothing, and a connection whose path forgets it because our disk
@@ -75,6 +75,8 @@ class Attendant {
     sweep_at_ = Instant::unknown();
   }
   void set_pressure(bool is_pressed) { controller_.set_pressure(is_pressed); }
+  // What an earlier control plane learned of a host.
+  void know(const HostLearned& host) { controller_.know(host); }
   // The next sweep is due at once: what it writes into the control blocks outlives this process.
   void slept(Instant now) {
     controller_.slept(now);
@@ -111,6 +113,8 @@ class Attendant {
   void sweep(std::uint32_t index, Instant now);
   void look(std::uint32_t index, std::uint32_t slot, bool in_round, Instant now);
   void tell_end(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record);
+  // Of hosts, once a round.
+  void keep_learned();
   // Ledger, then rings.
   void carry_out(Instant now);
   void publish(const Decision& decision, std::optional<std::uint64_t> recorded, Instant now);

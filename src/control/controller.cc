@@ -9,12 +9,13 @@
 
 namespace adieu::control {
 SubjectOf::SubjectOf(const PlaneFacts& p, const plane::Record& record, Instant now)
-    : process_{p.process, {p.comm.data()}},
+    : process_(p.kind == plane::PlaneKind::Engine ? Process{p.process, {p.comm.data()}}
+                                                  : Process{record.beside.process, record.beside.comm_text()}),
       subject_{.record = record,
                .plane = p.plane_name(),
                .kind = p.kind,
-               .processes = {&process_, p.process != 0 && p.kind == plane::PlaneKind::Engine ? 1U : 0U},
-               .processes_known = p.process != 0 && p.kind == plane::PlaneKind::Engine,
+               .processes = {&process_, process_.pid != 0 ? 1U : 0U},
+               .processes_known = process_.pid != 0 || record.beside.looked_everywhere,
                .standing = Standing::Unknown,
                .now = now} {}
 

@@ -4,9 +4,9 @@
 // command in flight for each. What does not: reading tables and writing rings (attendant.h), what evidence means
 // (judge.h).
 //
-// input: add_plane, attend, observe, request, end_of_round, receipt, plane_failed, set_policy, set_pressure.  output:
-// poll_decision, poll_note, poll_look.  deadline: next_deadline. Decisions come in the order of the observations that
-// led to them, and in no other.
+// input: add_plane, attend, observe, request, end_of_round, receipt, plane_failed, set_policy, set_pressure, know.
+// output: poll_decision, poll_note, poll_look, learned.  deadline: next_deadline. Decisions come in the order of the
+// observations that led to them, and in no other.
 //
 // Nothing is remembered of a quiet connection but four octets of its slot's place. Whatever a new controller must know
 // (how often was asked, when first, when last) stands in the record.
@@ -159,6 +159,8 @@ class Controller {
   void set_policy(Policy policy);
   // This host has been suspended, by a clock that does not run meanwhile: an answer may have been missed.
   void slept(Instant now);
+  // What an earlier control plane learned of a host.
+  void know(const HostLearned& host) { book_.know(host); }
   // This host is short of memory: the tighter budget holds.
   void set_pressure(bool is_pressed) { pressed_ = is_pressed; }
   void receipt(std::uint32_t plane, const plane::Receipt& receipt, Instant now);
@@ -176,6 +178,9 @@ class Controller {
   const Policy& policy() const { return policy_; }
   std::span<const plane::Gap> gaps(std::uint32_t plane) const;
   std::optional<Instant> stopped_since(std::uint32_t plane) const;
+  // What is worth keeping of hosts, until kept() says that it is kept.
+  std::vector<HostLearned> learned() const { return book_.learned(); }
+  void kept() { book_.kept(); }
   // A command was wanted by the last observation and there was no room for it, in the ring or in here.
   bool wants_room() const { return wants_room_; }
   std::uint32_t attended() const { return entries_.size(); }

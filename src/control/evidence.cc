@@ -115,6 +115,7 @@ Evidence gather(const plane::Record& r, const Attention& attention, Instant now)
   e.peer_window_closed = r.peer_window_closed;
   e.passed_r1 = r.passed_r1;
   e.soft_error = r.soft_error;
+  e.beside = r.beside;
   return e;
 }
 

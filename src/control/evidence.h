@@ -83,6 +83,7 @@ struct Evidence {
   bool peer_window_closed = false;
   bool passed_r1 = false;
   bool soft_error = false;
+  plane::Beside beside;
 
   // Neither address is private: this end may be the one outside a NAT, whose question a router that has forgotten the
   // connection answers with a reset (linux-tcp.md, D). The inside asks first.

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -87,6 +88,18 @@ struct FilterError {
   std::uint32_t length = 0;
   bool operator==(const FilterError&) const = default;
 };
+
+struct FilterValue {
+  std::string_view name;
+  std::uint16_t number = 0;  // names with the same number mean the same
+};
+// A word that begins a term, and the values it may have where they are few; none: whatever the word takes.
+struct FilterWord {
+  std::string_view name;
+  std::span<const FilterValue> values;
+};
+// By number, from 0; nullopt: there are no more.
+std::optional<FilterWord> filter_word(std::size_t number);
 
 class Filter {
  public:

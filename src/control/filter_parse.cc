@@ -17,28 +17,27 @@ struct Token {
   std::string_view value;  // of a quoted one: what is inside
 };
 
-struct Choice {
-  std::string_view name;
-  std::uint8_t value;
-};
 template <typename T>
 constexpr std::uint8_t as_number(T value) {
   return static_cast<std::uint8_t>(value);
 }
-constexpr Choice kStandingWords[] = {{"alive", as_number(Standing::Alive)},     {"silent", as_number(Standing::Silent)},
-                                     {"suspect", as_number(Standing::Suspect)}, {"gone", as_number(Standing::Gone)},
-                                     {"unknown", as_number(Standing::Unknown)}, {"ended", as_number(Standing::Ended)}};
-constexpr Choice kHeldWords[] = {{"yes", as_number(plane::Known::Yes)},
-                                 {"no", as_number(plane::Known::No)},
-                                 {"unknown", as_number(plane::Known::Unknown)}};
-constexpr Choice kHolderWords[] = {{"held", as_number(plane::Holder::Held)},
-                                   {"accept-queue", as_number(plane::Holder::AcceptQueue)},
-                                   {"orphan", as_number(plane::Holder::Orphan)},
-                                   {"unknown", as_number(plane::Holder::Unknown)}};
-constexpr Choice kEndOfStreamWords[] = {{"read", as_number(plane::Known::Yes)},
-                                        {"unread", as_number(plane::Known::No)},
-                                        {"unknown", as_number(plane::Known::Unknown)}};
-constexpr Choice kFamilyWords[] = {{"inet", as_number(Family::V4)}, {"inet6", as_number(Family::V6)}};
+constexpr FilterValue kStandingWords[] = {
+    {"alive", as_number(Standing::Alive)},     {"silent", as_number(Standing::Silent)},
+    {"suspect", as_number(Standing::Suspect)}, {"gone", as_number(Standing::Gone)},
+    {"unknown", as_number(Standing::Unknown)}, {"ended", as_number(Standing::Ended)}};
+constexpr FilterValue kHeldWords[] = {{"yes", as_number(plane::Known::Yes)},
+                                      {"no", as_number(plane::Known::No)},
+                                      {"unknown", as_number(plane::Known::Unknown)}};
+constexpr FilterValue kHolderWords[] = {{"held", as_number(plane::Holder::Held)},
+                                        {"accept-queue", as_number(plane::Holder::AcceptQueue)},
+                                        {"orphan", as_number(plane::Holder::Orphan)},
+                                        {"unknown", as_number(plane::Holder::Unknown)}};
+constexpr FilterValue kEndOfStreamWords[] = {{"read", as_number(plane::Known::Yes)},
+                                             {"unread", as_number(plane::Known::No)},
+                                             {"unknown", as_number(plane::Known::Unknown)}};
+constexpr FilterValue kPlaneWords[] = {{"engine", as_number(plane::PlaneKind::Engine)},
+                                       {"kernel", as_number(plane::PlaneKind::Kernel)}};
+constexpr FilterValue kFamilyWords[] = {{"inet", as_number(Family::V4)}, {"inet6", as_number(Family::V6)}};
 
 constexpr bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 constexpr bool ends_word(char c) {
@@ -50,6 +49,12 @@ constexpr bool ends_word(char c) {
 class FilterParser {
  public:
   explicit FilterParser(std::string_view text) : text_(text), rest_(text) {}
+
+  static std::optional<FilterWord> word(std::size_t number) {
+    if (number >= words().size()) return std::nullopt;
+    const Word& word = words()[number];
+    return FilterWord{word.name, word.shape == Shape::States ? state_words() : word.values};
+  }
 
   std::expected<Filter, FilterError> parse() {
     if (text_.size() > Filter::kMostOctets)
@@ -70,6 +75,39 @@ class FilterParser {
   using Op = Filter::Op;
   using Compare = Filter::Compare;
   using Node = Filter::Node;
+
+  // What stands behind a word.
+  enum class Shape : std::uint8_t { States, Host, Port, Choice, Name, Number, Count, Duration };
+  struct Word {
+    std::string_view name;
+    Shape shape = Shape::Choice;
+    Op op = Op::Anything;
+    std::span<const FilterValue> values = {};
+    FilterTrouble trouble = FilterTrouble::UnknownWord;  // of a choice that is none of them
+  };
+  static std::span<const Word> words() {
+    static constexpr Word kWords[] = {
+        {"state", Shape::States, Op::State},
+        {"exclude", Shape::States, Op::State},
+        {"src", Shape::Host, Op::Local},
+        {"dst", Shape::Host, Op::Remote},
+        {"sport", Shape::Port, Op::LocalPort},
+        {"dport", Shape::Port, Op::RemotePort},
+        {"standing", Shape::Choice, Op::Standing, kStandingWords, FilterTrouble::UnknownStanding},
+        {"age", Shape::Duration, Op::Age},
+        {"idle", Shape::Duration, Op::Idle},
+        {"held", Shape::Choice, Op::Held, kHeldWords, FilterTrouble::UnknownHeld},
+        {"holder", Shape::Choice, Op::Holder, kHolderWords, FilterTrouble::UnknownHolder},
+        {"eof", Shape::Choice, Op::EndOfStream, kEndOfStreamWords, FilterTrouble::UnknownEndOfStream},
+        {"plane", Shape::Name, Op::Plane, kPlaneWords},
+        {"pid", Shape::Number, Op::Pid},
+        {"comm", Shape::Name, Op::Comm},
+        {"unread", Shape::Count, Op::Unread},
+        {"unsent", Shape::Count, Op::Unsent},
+        {"attempts", Shape::Count, Op::Attempts},
+        {"family", Shape::Choice, Op::Family, kFamilyWords, FilterTrouble::UnknownFamily}};
+    return kWords;
+  }
 
   bool fail(FilterTrouble trouble, std::string_view where) {
     error_ = {trouble, static_cast<std::uint32_t>(where.data() - text_.data()),
@@ -224,30 +262,28 @@ class FilterParser {
 
   bool predicate() {
     if (token_.kind != TokenKind::Word) return fail(FilterTrouble::TermMissing, token_.text);
-    const std::string_view word = token_.text;
-    if (is_state_word(word)) return states();
+    const std::string_view text = token_.text;
+    if (is_state_word(text)) return states();
     if (!advance()) return false;
-    if (is_word(word, "src")) return host(word, Op::Local, Op::LocalPort);
-    if (is_word(word, "dst")) return host(word, Op::Remote, Op::RemotePort);
-    if (is_word(word, "sport")) return port(word, Op::LocalPort);
-    if (is_word(word, "dport")) return port(word, Op::RemotePort);
-    if (is_word(word, "standing")) return choice(word, Op::Standing, kStandingWords, FilterTrouble::UnknownStanding);
-    if (is_word(word, "held")) return choice(word, Op::Held, kHeldWords, FilterTrouble::UnknownHeld);
-    if (is_word(word, "holder")) return choice(word, Op::Holder, kHolderWords, FilterTrouble::UnknownHolder);
-    if (is_word(word, "eof"))
-      return choice(word, Op::EndOfStream, kEndOfStreamWords, FilterTrouble::UnknownEndOfStream);
-    if (is_word(word, "family")) return choice(word, Op::Family, kFamilyWords, FilterTrouble::UnknownFamily);
-    if (is_word(word, "plane")) return name(word, Op::Plane);
-    if (is_word(word, "comm")) return name(word, Op::Comm);
-    if (is_word(word, "pid")) return count(word, Op::Pid, Allowed::Equality);
-    if (is_word(word, "unread")) return count(word, Op::Unread, Allowed::Both);
-    if (is_word(word, "unsent")) return count(word, Op::Unsent, Allowed::Both);
-    if (is_word(word, "attempts")) return count(word, Op::Attempts, Allowed::Both);
-    if (is_word(word, "age")) return duration(word, Op::Age);
-    if (is_word(word, "idle")) return duration(word, Op::Idle);
+    for (const Word& word : words())
+      if (is_word(text, word.name)) return term_of(word, text);
     for (const std::string_view known : {"dev", "fwmark", "cgroup", "autobound"})
-      if (is_word(word, known)) return fail(FilterTrouble::OnlyInSs, word);
-    return fail(FilterTrouble::UnknownWord, word);
+      if (is_word(text, known)) return fail(FilterTrouble::OnlyInSs, text);
+    return fail(FilterTrouble::UnknownWord, text);
+  }
+
+  bool term_of(const Word& word, std::string_view where) {
+    switch (word.shape) {
+      case Shape::States: break;  // states() takes several of them at once
+      case Shape::Host: return host(where, word.op, word.op == Op::Local ? Op::LocalPort : Op::RemotePort);
+      case Shape::Port: return port(where, word.op);
+      case Shape::Choice: return choice(where, word);
+      case Shape::Name: return name(where, word);
+      case Shape::Number: return count(where, word.op, Allowed::Equality);
+      case Shape::Count: return count(where, word.op, Allowed::Both);
+      case Shape::Duration: return duration(where, word.op);
+    }
+    return fail(FilterTrouble::UnknownWord, where);
   }
 
   static bool is_state_word(std::string_view word) { return is_word(word, "state") || is_excluding(word); }
@@ -307,29 +343,29 @@ class FilterParser {
     return advance();
   }
 
-  bool choice(std::string_view word, Op op, std::span<const Choice> choices, FilterTrouble trouble) {
+  bool choice(std::string_view where, const Word& word) {
     Compare how = Compare::Equal;
-    if (!comparison(word, Allowed::Equality, how)) return false;
-    for (const Choice& choice : choices)
-      if (is_word(token_.value, choice.name)) return emit(node_of(op, how, choice.value), word) && advance();
-    return fail(trouble, token_.text);
+    if (!comparison(where, Allowed::Equality, how)) return false;
+    for (const FilterValue& value : word.values)
+      if (is_word(token_.value, value.name)) return emit(node_of(word.op, how, value.number), where) && advance();
+    return fail(word.trouble, token_.text);
   }
 
-  bool name(std::string_view word, Op op) {
+  bool name(std::string_view where, const Word& word) {
     Compare how = Compare::Equal;
-    if (!comparison(word, Allowed::Equality, how)) return false;
+    if (!comparison(where, Allowed::Equality, how)) return false;
     const std::string_view name = token_.value;
     const std::size_t star = name.find('*');
     if (name.empty() || (star != std::string_view::npos && star + 1 != name.size()))
       return fail(FilterTrouble::BadName, token_.text);
-    Node node = node_of(op, how);
+    Node node = node_of(word.op, how);
     node.open_ended = star != std::string_view::npos;
     node.name = static_cast<std::uint16_t>(filter_.names_.size());
     node.length = static_cast<std::uint16_t>(name.size() - (node.open_ended ? 1 : 0));
-    if (op == Op::Plane && name == "engine") node.number = as_number(plane::PlaneKind::Engine);
-    if (op == Op::Plane && name == "kernel") node.number = as_number(plane::PlaneKind::Kernel);
+    for (const FilterValue& value : word.values)
+      if (name == value.name) node.number = value.number;
     filter_.names_.insert(filter_.names_.end(), name.begin(), name.begin() + node.length);
-    return emit(node, word) && advance();
+    return emit(node, where) && advance();
   }
 
   bool count(std::string_view word, Op op, Allowed allowed) {
@@ -356,6 +392,7 @@ class FilterParser {
   FilterError error_;
 };
 
+std::optional<FilterWord> filter_word(std::size_t number) { return FilterParser::word(number); }
 std::expected<Filter, FilterError> Filter::parse(std::string_view text) { return FilterParser(text).parse(); }
 
 }  // namespace adieu::control

@@ -33,26 +33,22 @@ constexpr StateSet but(StateSet without) {
   return static_cast<StateSet>(((1U << kStates) - 1) & ~static_cast<unsigned>(without));
 }
 
-struct Spelling {
-  std::string_view name;  // without - and _
-  StateSet states;
-};
-constexpr Spelling kSpellings[] = {
+constexpr FilterValue kSpellings[] = {
     {"established", set_of(State::Established)},
     {"estab", set_of(State::Established)},
-    {"synsent", set_of(State::SynSent)},
-    {"synrecv", set_of(State::SynReceived)},
-    {"synreceived", set_of(State::SynReceived)},
-    {"synrcvd", set_of(State::SynReceived)},
-    {"finwait1", set_of(State::FinWait1)},
-    {"finwait2", set_of(State::FinWait2)},
-    {"timewait", set_of(State::TimeWait)},
+    {"syn-sent", set_of(State::SynSent)},
+    {"syn-recv", set_of(State::SynReceived)},
+    {"syn-received", set_of(State::SynReceived)},
+    {"syn-rcvd", set_of(State::SynReceived)},
+    {"fin-wait-1", set_of(State::FinWait1)},
+    {"fin-wait-2", set_of(State::FinWait2)},
+    {"time-wait", set_of(State::TimeWait)},
     {"closed", set_of(State::Closed)},
     {"close", set_of(State::Closed)},
     {"unconn", set_of(State::Closed)},
     {"unconnected", set_of(State::Closed)},
-    {"closewait", set_of(State::CloseWait)},
-    {"lastack", set_of(State::LastAck)},
+    {"close-wait", set_of(State::CloseWait)},
+    {"last-ack", set_of(State::LastAck)},
     {"listen", set_of(State::Listen)},
     {"listening", set_of(State::Listen)},
     {"closing", set_of(State::Closing)},
@@ -63,7 +59,17 @@ constexpr Spelling kSpellings[] = {
     {"bucket", states({State::SynReceived, State::TimeWait})},
     {"big", but(states({State::SynReceived, State::TimeWait}))},
 };
-constexpr std::size_t kLongestSpelling = 12;  // synchronized
+// Equal but for case, `-` and `_`; `name` has neither case nor `_`.
+bool is_spelled(std::string_view text, std::string_view name) {
+  for (;;) {
+    while (!text.empty() && (text.front() == '-' || text.front() == '_')) text.remove_prefix(1);
+    while (!name.empty() && name.front() == '-') name.remove_prefix(1);
+    if (text.empty() || name.empty()) return text.empty() && name.empty();
+    if (lower(text.front()) != name.front()) return false;
+    text.remove_prefix(1);
+    name.remove_prefix(1);
+  }
+}
 
 // "10.0.0.1", and as ss fills it up: "10" is 10.0.0.0.
 std::optional<Address> parse_v4(std::string_view text, unsigned least_octets = 1) {
@@ -200,16 +206,11 @@ bool is_word(std::string_view text, std::string_view word) {
   return true;
 }
 
+std::span<const FilterValue> state_words() { return kSpellings; }
+
 FromText<StateSet> parse_states(std::string_view text) {
-  std::array<char, kLongestSpelling> letters{};
-  std::size_t count = 0;
-  for (const char c : text) {
-    if (c == '-' || c == '_') continue;
-    if (count == letters.size()) return trouble(FilterTrouble::UnknownState, text);
-    letters[count++] = lower(c);
-  }
-  for (const Spelling& spelling : kSpellings)
-    if (spelling.name == std::string_view(letters.data(), count)) return spelling.states;
+  for (const FilterValue& spelling : kSpellings)
+    if (is_spelled(text, spelling.name)) return StateSet{spelling.number};
   return trouble(FilterTrouble::UnknownState, text);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/address.h"
@@ -37,6 +38,8 @@ struct Host {
 // Equal but for the case of ASCII letters; `lower` has none in upper case.
 bool is_word(std::string_view text, std::string_view lower);
 
+// Every spelling that parse_states() takes, `-` left out or not, the usual one of each set first.
+std::span<const FilterValue> state_words();
 // A state as ss, netstat or the RFC spell it, or one of ss's groups; case, `-` and `_` make no difference.
 FromText<StateSet> parse_states(std::string_view text);
 FromText<Host> parse_host(std::string_view text);

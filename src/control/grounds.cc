@@ -21,6 +21,9 @@ Source source_of(GroundKind kind) {
     case GroundKind::PassedR1: return Source::Retransmissions;
     case GroundKind::SoftError: return Source::Icmp;
     case GroundKind::Here:
+    case GroundKind::HeldBy:
+    case GroundKind::HeldByMore:
+    case GroundKind::NotFound:
     case GroundKind::Unread: return Source::Holder;
     case GroundKind::HostSilent:
     case GroundKind::HostHeard:
@@ -62,6 +65,8 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::PassedR1:
     case GroundKind::SoftError:
     case GroundKind::Here:
+    case GroundKind::HeldBy:
+    case GroundKind::HeldByMore:
     case GroundKind::Unread:
     case GroundKind::HostSilent:
     case GroundKind::HostHeard:
@@ -80,6 +85,7 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::NotAskedInState:
     case GroundKind::NotAskedQuarantine:
     case GroundKind::NotAskedUnable:
+    case GroundKind::NotFound:
     case GroundKind::DryRun:
     case GroundKind::Exempt: return Strength::Lacking;
   }

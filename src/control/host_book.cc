@@ -1,6 +1,8 @@
 // Counting, host by host.
 #include "control/host_book.h"
 
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/assert.h"
@@ -11,6 +13,8 @@ namespace {
 // Fewer known fates say nothing about loss; more are halved, so that old ones fade.
 constexpr std::uint32_t kFewestFates = 50;
 constexpr std::uint32_t kMostFates = 2000;
+// A smaller change of the share that is lost is not worth a write.
+constexpr double kWorthKeeping = 0.01;
 // How far a host's budget may be spent at once.
 constexpr Duration kBurst = milliseconds(200);
 
@@ -88,15 +92,63 @@ void HostBook::answered(Handle handle, std::uint32_t unanswered) {
   Host& host = hosts_[handle];
   host.lost += unanswered;
   host.asked += unanswered + 1;
-  if (host.asked <= kMostFates) return;
-  host.lost /= 2;
-  host.asked /= 2;
+  if (host.asked > kMostFates) {
+    host.lost /= 2;
+    host.asked /= 2;
+  }
+  const double moved = share_lost(host.asked, host.lost) - share_lost(host.asked_kept, host.lost_kept);
+  const bool is_firmer = host.lost > 0 && host.asked >= kFewestFates && host.asked / 2 >= host.asked_kept;
+  if (is_firmer || std::abs(moved) >= kWorthKeeping) news_.insert(host.address);
+}
+
+double HostBook::share_lost(std::uint32_t asked, std::uint32_t lost) {
+  return asked < kFewestFates ? 0 : static_cast<double>(lost) / static_cast<double>(asked);
 }
 
 void HostBook::forgot(Handle handle, Duration timer) {
   if (handle == kNone) return;
-  hosts_[handle].path_timer = earlier(hosts_[handle].path_timer, timer);
+  Host& host = hosts_[handle];
+  if (timer < host.path_timer) news_.insert(host.address);
+  learn_timer(host, timer);
+}
+
+void HostBook::learn_timer(Host& host, Duration timer) {
+  host.path_timer = earlier(host.path_timer, timer);
   shortest_path_timer_ = earlier(shortest_path_timer_, timer);
+}
+
+void HostBook::know(const HostLearned& known) {
+  auto found = places_.find(known.host);
+  if (found == places_.end()) {
+    if (places_.size() >= kMost) return;
+    found = places_.emplace(known.host, hosts_.emplace()).first;
+    hosts_[found->second].address = known.host;
+  }
+  Host& host = hosts_[found->second];
+  learn_timer(host, known.path_timer);
+  if (host.asked > 0 || known.lost > known.asked) return;
+  host.asked = host.asked_kept = known.asked;
+  host.lost = host.lost_kept = known.lost;
+}
+
+std::vector<HostLearned> HostBook::learned() const {
+  std::vector<HostLearned> all;
+  for (const Address& address : news_) {
+    const auto found = places_.find(address);
+    if (found == places_.end()) continue;  // it had to make room
+    const Host& host = hosts_[found->second];
+    all.push_back({address, host.asked, host.lost, host.path_timer});
+  }
+  return all;
+}
+
+void HostBook::kept() {
+  for (const HostLearned& one : learned()) {
+    Host& host = hosts_[places_.find(one.host)->second];
+    host.asked_kept = one.asked;
+    host.lost_kept = one.lost;
+  }
+  news_.clear();
 }
 
 HostFacts HostBook::facts(Handle handle) const {
@@ -105,7 +157,7 @@ HostFacts HostBook::facts(Handle handle) const {
   HostFacts facts;
   facts.doubted = host.doubted;
   facts.heard_at = host.heard_at;
-  facts.lost = host.asked < kFewestFates ? 0 : static_cast<double>(host.lost) / static_cast<double>(host.asked);
+  facts.lost = share_lost(host.asked, host.lost);
   facts.path_timer = host.path_timer;
   return facts;
 }
@@ -127,7 +179,7 @@ void HostBook::spend_probe(Handle handle, std::uint32_t per_second, Instant now)
 }
 
 std::size_t HostBook::bytes() const {
-  return hosts_.bytes() + places_.size() * (sizeof(Address) + sizeof(Handle) + 4 * sizeof(void*));
+  return hosts_.bytes() + (places_.size() + news_.size()) * (sizeof(Address) + sizeof(Handle) + 4 * sizeof(void*));
 }
 
 }  // namespace adieu::control

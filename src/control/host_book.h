@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
+#include <vector>
 
 #include "base/address.h"
 #include "base/slab.h"
@@ -15,6 +17,15 @@
 #include "control/evidence.h"
 
 namespace adieu::control {
+
+// What has been learned of a host, as it outlives the control plane that learned it.
+struct HostLearned {
+  Address host;
+  std::uint32_t asked = 0;                // questions whose fate is known
+  std::uint32_t lost = 0;                 // of them
+  Duration path_timer = Duration::max();  // of a path that was forgotten; max(): none was
+  bool operator==(const HostLearned&) const = default;
+};
 
 class HostBook {
  public:
@@ -37,7 +48,13 @@ class HostBook {
   void answered(Handle handle, std::uint32_t unanswered);
   // A path to it was forgotten by a middlebox with such a timer.
   void forgot(Handle handle, Duration timer);
+  // From an earlier control plane. What has been learned here of the same host since stands.
+  void know(const HostLearned& host);
 
+  // Of whom something worth keeping has been learned since the last kept(), by address: a timer, or a share of loss
+  // that is another by a hundredth or rests on twice the questions.
+  std::vector<HostLearned> learned() const;
+  void kept();
   HostFacts facts(Handle handle) const;
   HostFacts facts(const Address& host) const;
   // The shortest timer of a path that was forgotten; max(): none was.
@@ -60,13 +77,17 @@ class HostBook {
     std::uint32_t asked = 0;  // questions whose fate is known
     std::uint32_t lost = 0;   // of them
     bool told = false;        // that it is silent
+    std::uint32_t asked_kept = 0, lost_kept = 0;
   };
+  static double share_lost(std::uint32_t asked, std::uint32_t lost);
+  void learn_timer(Host& host, Duration timer);
   bool has_learned(const Host& host) const { return host.asked > 0 || host.path_timer != Duration::max(); }
   bool make_room();
   static unsigned shadow_of(const Address& host);
 
   std::map<Address, Handle> places_;
   Slab<Host> hosts_;
+  std::set<Address> news_;  // for learned()
   Duration shortest_path_timer_ = Duration::max();
   std::uint32_t doubted_ = 0;  // in all
   // Doubted hosts by a few bits of their address: most others are told apart without a look into the map.

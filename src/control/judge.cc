@@ -2,6 +2,7 @@
 #include "control/judge.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/assert.h"
 
@@ -31,6 +32,9 @@ Wanted wanted_of(const Evidence& e) {
     case plane::Holder::Orphan: return Wanted::Orphan;
     case plane::Holder::Held: break;
   }
+  const plane::Beside& beside = e.beside;
+  if (beside.looked && beside.process == 0) return beside.looked_everywhere ? Wanted::Hidden : Wanted::NotFound;
+  if (beside.inherited && (is_receiving_closed(e.state) || is_sending_closed(e.state))) return Wanted::Inherited;
   if (!is_receiving_closed(e.state)) return Wanted::HeldReading;
   switch (e.end_of_stream_read) {
     case plane::Known::Yes: return Wanted::EndOfStreamReadNotClosed;
@@ -39,8 +43,27 @@ Wanted wanted_of(const Evidence& e) {
   }
   // Octets before the FIN that nobody has read: nor has the FIN been. None left proves nothing (linux-tcp.md, G: the
   // last octets may have been read without the end after them).
-  const bool some_unread = e.unread != plane::kUnknownCount && e.unread > 0;
-  return some_unread ? Wanted::EndOfStreamUnread : Wanted::Unknown;
+  if (e.unread == plane::kUnknownCount) return Wanted::Unknown;
+  return e.unread > 0 ? Wanted::EndOfStreamUnread : Wanted::AllReadNotClosed;
+}
+
+// What the kernel's own clocks will do, where adieu does not rule them (linux-tcp.md, A and B).
+std::optional<Ends> ends_by_own_timer(const Evidence& e) {
+  switch (e.beside.timer) {
+    case plane::OwnTimer::Quarantine: return e.state == State::TimeWait ? Ends::TimeWaitQuarantine : Ends::OwnTimer;
+    // Of an orphan in FIN-WAIT-2 this is the first part of its time.
+    case plane::OwnTimer::Keepalive:
+      return e.holder == plane::Holder::Orphan && e.state == State::FinWait2 ? Ends::OwnTimer : Ends::OwnKeepalive;
+    // The first transmission waits for its answer as all do; a FIN in flight has nothing else to end it.
+    case plane::OwnTimer::Retransmit:
+      if (e.beside.retries > 0 || e.state == State::FinWait1 || e.state == State::Closing || e.state == State::LastAck)
+        return Ends::OwnRetransmissions;
+      break;
+    case plane::OwnTimer::Unknown:
+    case plane::OwnTimer::None:
+    case plane::OwnTimer::Persist: break;
+  }
+  return std::nullopt;
 }
 
 Ends ends_by_protocol(State state) {
@@ -118,6 +141,7 @@ Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing
     case Standing::Silent: break;
   }
   if (acts) return Ends::Policy;
+  if (const auto own = ends_by_own_timer(e)) return *own;
   return standing == Standing::Suspect ? Ends::PeerAnswersOrVerdictGone : ends_by_protocol(e.state);
 }
 
@@ -126,10 +150,16 @@ Instant ends_at(const Evidence& e, Ends ends, const Doing& doing, Instant now) {
     case Ends::AlreadyEnded: return now;
     case Ends::Policy:
     case Ends::CommandedAbort: return later(doing.at, now);
+    // The first part of such a time is followed by one as long as TIME-WAIT.
+    case Ends::OwnTimer:
+      return e.beside.fires + (e.beside.timer == plane::OwnTimer::Keepalive ? e.time_wait : Duration{});
     case Ends::TimeWaitQuarantine:
+      if (e.beside.timer == plane::OwnTimer::Quarantine) return e.beside.fires;
       return e.time_wait > Duration{} && e.state_entered.is_known() ? e.state_entered + e.time_wait
                                                                     : Instant::unknown();
     case Ends::ConnectAnswered:
+    case Ends::OwnRetransmissions:
+    case Ends::OwnKeepalive:
     case Ends::PeerAnswersOrVerdictGone: return Instant::unknown();
     case Ends::PeerFin:
     case Ends::ApplicationClose:
@@ -154,6 +184,9 @@ void cite_host(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
 
 void cite_holder(const Evidence& e, Verdict& v) {
   if (v.wanted != Wanted::Unknown) v.grounds.add(GroundKind::Here, number_of(v.wanted));
+  if (e.beside.process != 0) v.grounds.add(GroundKind::HeldBy, e.beside.process);
+  if (e.beside.processes > 1) v.grounds.add(GroundKind::HeldByMore, e.beside.processes);
+  if (e.beside.looked && !e.beside.looked_everywhere && e.beside.process == 0) v.grounds.add(GroundKind::NotFound);
   if (e.unread != plane::kUnknownCount && e.unread > 0) v.grounds.add(GroundKind::Unread, e.unread);
 }
 
@@ -183,6 +216,10 @@ Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
 void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   if (may_ask(e, rule)) return;
   if (e.state == State::TimeWait) return grounds.add(GroundKind::NotAskedQuarantine);
+  using plane::Ability;
+  const bool can_ask = plane::has(e.abilities, Ability::ProbeEcho) || plane::has(e.abilities, Ability::ProbeBare) ||
+                       plane::has(e.abilities, Ability::ProbePending);
+  if (!can_ask) return grounds.add(GroundKind::NotAskedUnable);  // whatever the rule says
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));
@@ -312,7 +349,11 @@ std::string_view name(Wanted wanted) {
     case Wanted::HeldReading: return "held and reading";
     case Wanted::EndOfStreamUnread: return "held, end of stream unread";
     case Wanted::EndOfStreamReadNotClosed: return "held, end of stream read, not closed";
+    case Wanted::AllReadNotClosed: return "held, nothing left to read, not closed";
     case Wanted::AcceptQueue: return "in an accept queue";
+    case Wanted::Inherited: return "held only by who inherited it";
+    case Wanted::Hidden: return "open in no process: in flight, or io_uring's";
+    case Wanted::NotFound: return "held by nobody who was found";
     case Wanted::Orphan: return "orphan";
   }
   return "?";
@@ -327,7 +368,10 @@ std::string_view name(Ends ends) {
     case Ends::PeerAcknowledges: return "the peer's acknowledgement of our FIN";
     case Ends::PeerAnswersOrVerdictGone: return "the peer's answer, or the verdict gone";
     case Ends::TimeWaitQuarantine: return "the end of TIME-WAIT";
-    case Ends::CommandedAbort: return "a commanded abort";
+    case Ends::OwnTimer: return "its kernel's own timer for an orphan";
+    case Ends::OwnRetransmissions: return "its kernel giving up its retransmissions, if nobody answers";
+    case Ends::OwnKeepalive: return "its kernel's keepalive, if nobody answers";
+    case Ends::CommandedAbort: return "a commanded end";
     case Ends::Policy: return "the rule";
     case Ends::ConnectAnswered: return "the handshake's answer, or the connect's own limit";
     case Ends::Nothing: return "nothing: never by itself";

@@ -27,15 +27,20 @@ namespace adieu::control {
 enum class Standing : std::uint8_t { Ended, Unknown, Alive, Silent, Suspect, Gone };
 inline constexpr unsigned kStandings = 6;
 
-// Does anyone here still want it? (Processes that inherited it come with the kernel plane's holders.)
+// Does anyone here still want it?
 enum class Wanted : std::uint8_t {
   Unknown,
   HeldReading,
   EndOfStreamUnread,
   EndOfStreamReadNotClosed,  // forgotten, or meant
+  AllReadNotClosed,          // no octet is left unread; nobody can prove that the end after them was read
   AcceptQueue,
+  Inherited,  // a stream of it is closed, and every process that has it open is younger than the connection
+  Hidden,     // open, and in no process's descriptor table: in flight between processes, or held by io_uring
+  NotFound,   // open, and nobody was found who has it open; not every process could be looked into
   Orphan,
 };
+inline constexpr unsigned kWanteds = 10;
 
 // What will end it, as far as this host can see.
 enum class Ends : std::uint8_t {
@@ -46,10 +51,13 @@ enum class Ends : std::uint8_t {
   PeerAcknowledges,          // our FIN is outstanding
   PeerAnswersOrVerdictGone,  // the ladder is being climbed; Verdict::gone_earliest is where it can lead
   TimeWaitQuarantine,
-  CommandedAbort,   // it is gone, and the rule acts
-  Policy,           // the rule acts in some time, whoever is there: Verdict::acts_at
-  ConnectAnswered,  // not yet synchronized: the handshake, or the application's own limit
-  Nothing,          // never, by itself: it is gone and nobody may act, or its plane is stopped
+  OwnTimer,            // its TCP has a timer that ends it: the kernel's for an orphan in FIN-WAIT-2
+  OwnRetransmissions,  // its TCP ends it once so many retransmissions stay unanswered
+  OwnKeepalive,        // its TCP asks, and ends it if nobody answers
+  CommandedAbort,      // it is gone, and the rule acts
+  Policy,              // the rule acts in some time, whoever is there: Verdict::acts_at
+  ConnectAnswered,     // not yet synchronized: the handshake, or the application's own limit
+  Nothing,             // never, by itself: it is gone and nobody may act, or its plane is stopped
 };
 
 // Why the control plane does something to a connection.
@@ -91,6 +99,9 @@ enum class GroundKind : std::uint8_t {
   PassedR1,
   SoftError,
   Here,          // number: Wanted; what is known of those who hold it
+  HeldBy,        // number: a process that has it open, or its listener
+  HeldByMore,    // number: processes that have it open, when they are more than one
+  NotFound,      // nobody was found who has it open, and not every process could be looked into
   Unread,        // number: octets that its application has not read
   HostSilent,    // number: connections to the peer's host that are doubted; span: since any of them was heard
   HostHeard,     // span: how long ago another connection to the peer's host was heard
@@ -129,7 +140,7 @@ class Grounds {
   const Ground* find(GroundKind kind) const;
 
  private:
-  std::array<Ground, 24> items_{};
+  std::array<Ground, 28> items_{};
   std::uint8_t count_ = 0;
 };
 

@@ -1,4 +1,5 @@
-// Where verdicts, receipts and ends are kept: an interface, which host fulfils with a database.
+// Where verdicts, receipts, ends and what was learned of hosts are kept: an interface, which host fulfils with a
+// database.
 //
 // What lives here: Ledger. What does not: how anything is kept. What is told may be gathered until commit(); nothing
 // that is told has any effect outside before commit() has returned true: commands are published and receipts are given
@@ -37,6 +38,8 @@ class Ledger {
   virtual bool receipt(std::uint32_t plane, const plane::Receipt& receipt) = 0;
   // A connection has ended; record.reason says why. False: it cannot be kept.
   virtual bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) = 0;
+  // Instead of what was told of this host before; Attendant::know() takes it after a restart. False: it cannot be kept.
+  virtual bool learned(const HostLearned& host) = 0;
   // False: nothing since the last commit is kept.
   virtual bool commit() = 0;
 

@@ -2,8 +2,9 @@
 // plane is stopped.
 //
 // What lives here: Onlook, look_on(). What does not: judgement, which is the same judge() that the control plane uses.
-// What a control plane has learned of hosts (loss, forgetful paths) is not in any table: an onlooker may take fewer
-// questions for a proof than control does, and says "gone" a little before control acts.
+// What a control plane has learned of hosts (loss, forgetful paths) is in no table but in its ledger: an onlooker who
+// is given a HostBook of that takes as many questions for a proof as control does. Without one it may take fewer, and
+// says "gone" a little before control acts.
 #pragma once
 
 #include <optional>
@@ -27,10 +28,10 @@ struct Onlook {
   std::optional<Instant> not_judged_since;
 };
 
-// `status`: of the plane's control block, if there ever was a control plane. Time since its last sweep is no evidence,
-// so that an onlooker never calls gone whom no control plane could have called so.
+// `hosts`: what is known of them; `status`: of the plane's control block, if there ever was a control plane. Time since
+// its last sweep is no evidence, so that an onlooker never calls gone whom no control plane could have called so.
 Onlook look_on(const plane::Record& record, const PlaneFacts& plane, Instant heartbeat, const Policy& policy,
-               const std::optional<plane::ControlStatus>& status, Instant now,
+               const std::optional<plane::ControlStatus>& status, const HostBook& hosts, Instant now,
                const Controller::Settings& settings = {});
 
 }  // namespace adieu::control

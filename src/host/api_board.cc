@@ -1,8 +1,6 @@
 // One lock, two conditions, a bell.
 #include "host/api_board.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -31,7 +29,10 @@ struct ApiBoard::Impl {
   std::map<std::uint64_t, std::optional<OrderResult>> waiting;  // by ticket
 };
 
-ApiBoard::ApiBoard() : impl_(std::make_unique<Impl>()) { impl_->shown.policy = std::make_shared<const NamedPolicy>(); }
+ApiBoard::ApiBoard() : impl_(std::make_unique<Impl>()) {
+  impl_->shown.policy = std::make_shared<const NamedPolicy>();
+  impl_->shown.hosts = std::make_shared<const control::HostBook>();
+}
 ApiBoard::~ApiBoard() = default;
 
 void ApiBoard::show_planes(std::vector<std::shared_ptr<const ApiPlane>> planes) {
@@ -43,6 +44,11 @@ void ApiBoard::show_planes(std::vector<std::shared_ptr<const ApiPlane>> planes) 
 void ApiBoard::show_policy(std::shared_ptr<const NamedPolicy> policy) {
   const std::unique_lock lock(impl_->mutex);
   impl_->shown.policy.swap(policy);
+}
+
+void ApiBoard::show_hosts(std::shared_ptr<const control::HostBook> hosts) {
+  const std::unique_lock lock(impl_->mutex);
+  impl_->shown.hosts.swap(hosts);
 }
 
 void ApiBoard::show_tally(const Tally& tally) {
@@ -106,10 +112,6 @@ std::uint64_t ApiBoard::await_news(std::uint64_t seen, Duration limit) const {
 
 // --- the tally
 
-std::string rule_name(const NamedPolicy& policy, std::uint32_t rule) {
-  return rule < policy.rules.size() ? policy.rules[rule] : fmt::format("rule {}", rule);
-}
-
 std::optional<std::uint64_t> TallyLedger::verdict(const control::Decision& decision, Instant now) {
   news_ = true;
   if (decision.command && decision.command->kind == plane::CommandKind::Probe)
@@ -131,6 +133,19 @@ bool TallyLedger::receipt(std::uint32_t plane, const plane::Receipt& receipt) {
 bool TallyLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) {
   news_ = true;
   return ledger_.ended(plane, id, record);
+}
+
+bool TallyLedger::learned(const control::HostLearned& host) {
+  know(host);
+  hosts_changed_ = true;
+  return ledger_.learned(host);
+}
+
+std::shared_ptr<const control::HostBook> TallyLedger::poll_hosts() {
+  if (!std::exchange(hosts_changed_, false)) return nullptr;
+  auto hosts = std::make_shared<control::HostBook>();
+  for (const auto& [address, host] : learned_hosts_) hosts->know(host);
+  return hosts;
 }
 
 bool TallyLedger::commit() { return ledger_.commit(); }

@@ -51,6 +51,7 @@ struct Tally {
 struct ApiSnapshot {
   std::vector<std::shared_ptr<const ApiPlane>> planes;  // by name
   std::shared_ptr<const NamedPolicy> policy;
+  std::shared_ptr<const control::HostBook> hosts;  // what has been learned of them
   Tally tally;
 };
 
@@ -82,6 +83,7 @@ class ApiBoard {
   // The control thread's.
   void show_planes(std::vector<std::shared_ptr<const ApiPlane>> planes);
   void show_policy(std::shared_ptr<const NamedPolicy> policy);
+  void show_hosts(std::shared_ptr<const control::HostBook> hosts);
   void show_tally(const Tally& tally);
   void tell_news();
   int bell() const;  // rings when orders wait
@@ -109,21 +111,25 @@ class TallyLedger final : public control::Ledger {
   Tally& tally() { return tally_; }
   // Something was kept since the last call.
   bool had_news() { return std::exchange(news_, false); }
+  // nullptr: nothing more has been learned of hosts since the last call.
+  std::shared_ptr<const control::HostBook> poll_hosts();
+  // From before this control plane.
+  void know(const control::HostLearned& host) { learned_hosts_[host.host] = host; }
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
   bool noted(const control::Note& note, Instant now) override;
   bool receipt(std::uint32_t plane, const plane::Receipt& receipt) override;
   bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) override;
+  bool learned(const control::HostLearned& host) override;
   bool commit() override;
 
  private:
   control::Ledger& ledger_;
   std::shared_ptr<const NamedPolicy> policy_;
   Tally tally_;
+  std::map<Address, control::HostLearned> learned_hosts_;
+  bool hosts_changed_ = true;
   bool news_ = false;
 };
-
-// "rule 3" where a policy gives no name.
-std::string rule_name(const NamedPolicy& policy, std::uint32_t rule);
 
 }  // namespace adieu::host

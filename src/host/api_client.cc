@@ -4,20 +4,23 @@
 #include <fmt/format.h>
 
 #include "host/http.h"
+#include "host/text.h"
 
 namespace adieu::host {
 namespace {
 
-// The server waits five seconds for a receipt, and for a sign as long as it is told.
-constexpr Duration kLimit = seconds(8);
+// A page of a table with a million connections takes its time.
+constexpr Duration kListLimit = seconds(8);
+// A control plane that has died is started again within a second.
+constexpr Duration kComesBack = seconds(3);
 
-Failure failure_of(const HttpAnswer& answer, const std::string& filter) {
+ApiFailure failure_of(const HttpAnswer& answer, const std::string& filter) {
   const ErrorLines error = parse_error(answer.body);
-  if (!error.place) return {error.sentence};
+  if (!error.place) return {printable(error.sentence), answer.status};
   const auto [at, length] = *error.place;
   const std::string where = at < filter.size() ? fmt::format("at `{}`", filter.substr(at, length == 0 ? 1 : length))
                                                : std::string("at its end");
-  return {fmt::format("the filter `{}`, {}: {}", filter, where, error.sentence)};
+  return {printable(fmt::format("the filter `{}`, {}: {}", filter, where, error.sentence)), answer.status};
 }
 
 std::string target(const std::string& id, const char* act) {
@@ -28,51 +31,62 @@ std::string body(const std::string& how, bool dry_run) {
                      : fmt::format(R"({{"how":"{}","dry_run":{}}})", how, dry_run);
 }
 
+template <typename T>
+ApiResult<Answered<T>> read(ApiResult<std::string> answer, Result<T> (*parse)(std::string_view)) {
+  if (!answer) return std::unexpected(answer.error());
+  auto value = parse(*answer);
+  if (!value) return std::unexpected(ApiFailure{value.error().text, 0});
+  return Answered<T>{std::move(*value), std::move(*answer)};
+}
+
 }  // namespace
 
-Result<std::vector<ConnectionLine>> ApiClient::connections(const std::string& filter) const {
+Duration ApiClient::patience() const { return Lock::holder(run_dir_.lock("supervisor")) ? kComesBack : Duration{}; }
+
+ApiResult<void> ApiClient::look_for_life() const {
+  const auto answer = http_get(run_dir_.api(), "/v1/status", kSignOfLife, patience());
+  if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
+  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
+  return {};
+}
+
+ApiResult<std::string> ApiClient::order(const std::string& target, const std::string& body, Duration limit) const {
+  if (auto life = look_for_life(); !life) return std::unexpected(life.error());
+  const auto answer = http_post(run_dir_.api(), target, body, limit, patience());
+  if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
+  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
+  return answer->body;
+}
+
+ApiResult<std::vector<ConnectionLine>> ApiClient::connections(const std::string& filter) const {
+  if (auto life = look_for_life(); !life) return std::unexpected(life.error());
   std::vector<ConnectionLine> all;
   std::string after;
   do {
     std::string where = "/v1/connections?limit=1000&filter=" + url_encoded(filter);
     if (!after.empty()) where += "&after=" + url_encoded(after);
-    const auto answer = http_get(socket_, where, kLimit);
-    if (!answer) return std::unexpected(answer.error());
+    const auto answer = http_get(run_dir_.api(), where, kListLimit, patience());
+    if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
     if (answer->status != 200) return std::unexpected(failure_of(*answer, filter));
     auto page = parse_connections(answer->body);
-    if (!page) return std::unexpected(page.error());
+    if (!page) return std::unexpected(ApiFailure{page.error().text, 0});
     after = page->next;
     for (ConnectionLine& line : page->connections) all.push_back(std::move(line));
   } while (!after.empty());
   return all;
 }
 
-Result<Answered<Receipt>> ApiClient::probe(const std::string& id, Duration wait) const {
-  const auto answer =
-      http_post(socket_, target(id, "probe"), fmt::format(R"({{"wait_s":{}}})", wait.seconds()), kLimit + wait);
-  if (!answer) return std::unexpected(answer.error());
-  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
-  auto receipt = parse_receipt(answer->body);
-  if (!receipt) return std::unexpected(receipt.error());
-  return Answered<Receipt>{std::move(*receipt), answer->body};
+ApiResult<Answered<Receipt>> ApiClient::probe(const std::string& id, Duration wait) const {
+  const std::string body = fmt::format(R"({{"wait_s":{}}})", wait.seconds());
+  return read(order(target(id, "probe"), body, kOrderLimit + wait), parse_receipt);
 }
 
-Result<Answered<ProspectLines>> ApiClient::prospect(const std::string& id, const std::string& how) const {
-  const auto answer = http_post(socket_, target(id, "end"), body(how, true), kLimit);
-  if (!answer) return std::unexpected(answer.error());
-  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
-  auto prospect = parse_prospect(answer->body);
-  if (!prospect) return std::unexpected(prospect.error());
-  return Answered<ProspectLines>{std::move(*prospect), answer->body};
+ApiResult<Answered<ProspectLines>> ApiClient::prospect(const std::string& id, const std::string& how) const {
+  return read(order(target(id, "end"), body(how, true), kOrderLimit), parse_prospect);
 }
 
-Result<Answered<Receipt>> ApiClient::end(const std::string& id, const std::string& how) const {
-  const auto answer = http_post(socket_, target(id, "end"), body(how, false), kLimit);
-  if (!answer) return std::unexpected(answer.error());
-  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
-  auto receipt = parse_receipt(answer->body);
-  if (!receipt) return std::unexpected(receipt.error());
-  return Answered<Receipt>{std::move(*receipt), answer->body};
+ApiResult<Answered<Receipt>> ApiClient::end(const std::string& id, const std::string& how) const {
+  return read(order(target(id, "end"), body(how, false), kOrderLimit), parse_receipt);
 }
 
 }  // namespace adieu::host

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
 #include "host/json.h"
 #include "host/sentences.h"
@@ -30,15 +32,6 @@ Json names_of(control::StateSet states) {
   for (unsigned i = 0; i < kStates; ++i)
     if (control::contains(states, static_cast<State>(i))) names.push_back(name(static_cast<State>(i)));
   return names;
-}
-
-std::string_view name_of(control::KeepPath keep) {
-  switch (keep) {
-    case control::KeepPath::No: return "no";
-    case control::KeepPath::Learned: return "learned";
-    case control::KeepPath::Known: return "known";
-  }
-  return "?";
 }
 
 Json plane_of(const ApiPlane& plane, Instant now) {
@@ -66,7 +59,7 @@ Json rule_of(const NamedPolicy& policy, std::uint32_t number) {
           {"idle_states", names_of(rule.idle_states)},
           {"probes_needed", rule.probes_needed},
           {"proof_span_s", in_seconds(rule.proof_span)},
-          {"keep_path", name_of(rule.keep_path)},
+          {"keep_path", name(rule.keep_path)},
           {"act", rule.act},
           {"exempt", rule.exempt},
           {"when_gone", control::name(rule.when_gone)},
@@ -83,11 +76,21 @@ Json budget_of(const control::OrphanBudget& budget) {
           {"bytes", weighed ? Json(budget.bytes) : Json(nullptr)}};
 }
 
-// The object that a body holds, whose members are all known.
-Result<Json> object_in(std::string_view body, std::initializer_list<std::string_view> known) {
-  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return Json::object();
-  Json json = Json::parse(body, nullptr, false);
-  if (json.is_discarded() || !json.is_object()) return failed("the body is no JSON object");
+// The object that a body holds, whose members are all known, and each given once.
+Result<Json> object_in(std::string_view body, std::initializer_list<std::string_view> known, std::string_view example) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return failed(fmt::format("a body is wanted, a JSON object such as {{}} or {}", example));
+  std::set<std::string> names;
+  std::optional<std::string> twice;
+  const auto look = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::key && depth == 1 && !names.insert(parsed.get<std::string>()).second)
+      twice = parsed.get<std::string>();
+    return true;
+  };
+  Json json = Json::parse(body, look, false);
+  if (json.is_discarded() || !json.is_object())
+    return failed(fmt::format("the body is no JSON object such as {{}} or {}", example));
+  if (twice) return failed(fmt::format("`{}` is given twice", *twice));
   for (const auto& [key, value] : json.items())
     if (std::ranges::find(known, key) == known.end()) return failed(fmt::format("`{}` is not known here", key));
   return json;
@@ -194,7 +197,7 @@ std::string prospect_json(const ConnectionView& view, const Prospect& prospect) 
 }
 
 Result<ProbeBody> parse_probe_body(std::string_view body) {
-  const auto json = object_in(body, {"wait_s"});
+  const auto json = object_in(body, {"wait_s"}, R"({"wait_s":3})");
   if (!json) return std::unexpected(json.error());
   ProbeBody out;
   if (const auto found = json->find("wait_s"); found != json->end()) {
@@ -206,7 +209,7 @@ Result<ProbeBody> parse_probe_body(std::string_view body) {
 }
 
 Result<EndBody> parse_end_body(std::string_view body) {
-  const auto json = object_in(body, {"how", "dry_run"});
+  const auto json = object_in(body, {"how", "dry_run"}, R"({"how":"finish","dry_run":true})");
   if (!json) return std::unexpected(json.error());
   EndBody out;
   if (const auto found = json->find("how"); found != json->end()) {

@@ -51,7 +51,7 @@ struct EndBody {
   std::optional<EndHow> how;
   bool dry_run = false;
 };
-// An error is a sentence. The empty body stands for {}.
+// An error is a sentence.
 Result<ProbeBody> parse_probe_body(std::string_view body);
 Result<EndBody> parse_end_body(std::string_view body);
 

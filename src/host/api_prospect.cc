@@ -42,7 +42,7 @@ std::string application_after_abort(const plane::Record& record) {
   std::string lost;
   if (record.unread != plane::kUnknownCount && record.unread > 0)
     lost = fmt::format("; {} octets that it has not read are lost", record.unread);
-  return "its next call fails: the connection was aborted" + lost;
+  return "its next call fails: the connection was ended" + lost;
 }
 
 std::string peer_after_reset(const plane::Record& record) {

@@ -138,6 +138,23 @@ class Events final : public HttpStream {
   Instant said_;
 };
 
+// What is wrong with the parameters, wherever they are asked; nullopt: nothing.
+std::optional<std::string> odd_parameter(const HttpRequest& request) {
+  const std::string* odd = nullptr;
+  std::string known = "none is taken";
+  if (request.path == kConnections) {
+    odd = request.odd_parameter({"filter", "limit", "after"});
+    known = "filter, limit and after are taken, each once";
+  } else if (request.path == "/v1/events") {
+    odd = request.odd_parameter({"after"});
+    known = "after is taken, once";
+  } else {
+    odd = request.odd_parameter({});
+  }
+  if (odd == nullptr) return std::nullopt;
+  return fmt::format("the parameter `{}` is not known here, or given twice: {}", *odd, known);
+}
+
 std::optional<std::uint64_t> number_in(const std::string& text) {
   std::uint64_t value = 0;
   const auto [end, trouble] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -150,6 +167,8 @@ std::optional<std::uint64_t> number_in(const std::string& text) {
 HttpResponse Api::trouble(int status, std::string_view sentence) { return error(status, sentence); }
 
 HttpResponse Api::answer(const HttpRequest& request) {
+  const auto objection = odd_parameter(request);
+  if (objection) return error(400, *objection);
   if (!request.path.starts_with(std::string(kConnections) + "/")) {
     if (request.method == "GET") return get(request);
     return error(405, "only GET is answered here");
@@ -179,9 +198,6 @@ HttpResponse Api::get(const HttpRequest& request) {
 }
 
 HttpResponse Api::connections(const HttpRequest& request) {
-  for (const auto& [name, value] : request.query)
-    if (name != "filter" && name != "limit" && name != "after")
-      return error(400, fmt::format("`{}` is not known here: filter, limit and after are", name));
   const std::string* const asked = request.parameter("filter");
   const auto filter = control::Filter::parse(asked == nullptr ? std::string_view() : std::string_view(*asked));
   if (!filter) return json(error_json(filter.error()), 400);

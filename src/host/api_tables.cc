@@ -3,23 +3,13 @@
 
 #include <algorithm>
 
-#include "control/onlooker.h"
 #include "host/clock.h"
 #include "host/processes.h"
 
 namespace adieu::host {
 
 ApiTables::ApiTables(ApiSnapshot snapshot) : snapshot_(std::move(snapshot)) {
-  for (const auto& plane : snapshot_.planes) {
-    control::PlaneFacts facts;
-    facts.abilities = plane->table.abilities();
-    facts.kind = plane->kind;
-    plane->name.copy(facts.name.data(), facts.name.size() - 1);
-    facts.process = plane->process;
-    comm_of(plane->process).copy(facts.comm.data(), facts.comm.size() - 1);
-    facts.time_wait = plane->table.time_wait();
-    facts_.push_back(facts);
-  }
+  for (const auto& plane : snapshot_.planes) facts_.push_back(facts_of(plane->name, plane->process, plane->table));
 }
 
 std::optional<std::size_t> ApiTables::plane(std::string_view name) const {
@@ -34,20 +24,10 @@ std::optional<ConnectionView> ApiTables::read(std::size_t index, std::uint32_t s
   if (plane.table.read(slot, view.record) != plane::SlotReading::Whole) return std::nullopt;
   view.id = {plane.name, slot, view.record.generation};
   view.incarnation = plane.incarnation;
-  view.kind = plane.kind;
-  view.process = plane.process;
   view.control = ControlState::Running;
   view.now = now();
-  const auto status = plane.control.status();
-  view.judged_at = status ? status->swept_at : Instant::unknown();
-  view.seen =
-      control::look_on(view.record, facts_[index], plane.table.heartbeat(), snapshot_.policy->policy, status, view.now);
   view.plane = static_cast<std::uint32_t>(index);
-  view.rule = rule_name(*snapshot_.policy, view.seen.rule_number);
-  if (plane.kind == plane::PlaneKind::Engine) {  // its process holds all its connections
-    view.holder_process = plane.process;
-    view.comm = facts_[index].comm.data();
-  }
+  judge(view, facts_[index], plane.table.heartbeat(), plane.control.status(), *snapshot_.policy, *snapshot_.hosts);
   return view;
 }
 
@@ -63,14 +43,6 @@ plane::ConnectionId ApiTables::identity(const ConnectionView& view) const {
   return {view.incarnation, view.id.slot, view.id.generation};
 }
 
-bool ApiTables::matches(const control::Filter& filter, std::size_t plane, const ConnectionView& view) const {
-  if (filter.is_everything()) return true;
-  const control::SubjectOf facts(facts_[plane], view.record, view.now);
-  control::Subject subject = facts;
-  subject.standing = view.seen.verdict.standing;
-  return filter.match(subject) == control::Truth::Yes;
-}
-
 ApiTables::Page ApiTables::page(const control::Filter& filter, const std::optional<NamedId>& after,
                                 std::size_t limit) const {
   Page page;
@@ -80,7 +52,7 @@ ApiTables::Page ApiTables::page(const control::Filter& filter, const std::option
     std::uint32_t slot = after && plane.name == after->plane && after->slot < UINT32_MAX ? after->slot + 1 : 0;
     for (const std::uint32_t slots = plane.table.slots_used(); slot < slots; ++slot) {
       auto view = read(index, slot);
-      if (!view || !matches(filter, index, *view)) continue;
+      if (!view || match(filter, *view, facts_[index]) != control::Truth::Yes) continue;
       if (page.connections.size() == limit) {
         page.more = true;
         return page;

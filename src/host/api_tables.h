@@ -38,8 +38,6 @@ class ApiTables {
   Page page(const control::Filter& filter, const std::optional<NamedId>& after, std::size_t limit) const;
 
  private:
-  bool matches(const control::Filter& filter, std::size_t plane, const ConnectionView& view) const;
-
   ApiSnapshot snapshot_;
   std::vector<control::PlaneFacts> facts_;  // of each plane
 };

@@ -11,8 +11,8 @@
 #include <string_view>
 
 #include "host/clock.h"
+#include "host/ledger.h"
 #include "host/message.h"
-#include "host/processes.h"
 
 namespace adieu::host {
 namespace {
@@ -91,18 +91,17 @@ void learn_policy(Census& census, const RunDir& run_dir) {
   census.policy_known = !fingerprint_in_force(census).has_value();
 }
 
-}  // namespace
-
-control::PlaneFacts facts_of(const PlaneSeen& plane) {
-  control::PlaneFacts facts;
-  facts.abilities = plane.table.abilities();
-  facts.kind = plane.table.kind();
-  plane.name.copy(facts.name.data(), facts.name.size() - 1);
-  facts.process = plane.process;
-  comm_of(plane.process).copy(facts.comm.data(), facts.comm.size() - 1);
-  facts.time_wait = plane.table.time_wait();
-  return facts;
+// Where there is no ledger yet, or none that can be read, nothing has been learned.
+std::shared_ptr<const control::HostBook> learned_hosts(const RunDir& run_dir) {
+  auto book = std::make_shared<control::HostBook>();
+  const auto ledger = LedgerReader::open(run_dir.ledger());
+  const auto hosts = ledger ? ledger->hosts() : std::unexpected(ledger.error());
+  if (hosts)
+    for (const control::HostLearned& host : *hosts) book->know(host);
+  return book;
 }
+
+}  // namespace
 
 std::string_view name(ControlState state) {
   switch (state) {
@@ -137,6 +136,7 @@ Result<Census> take_census(const RunDir& run_dir) {
       census.control_process = received->message.process;
       census.control = state_of_control(census);
       learn_policy(census, run_dir);
+      census.hosts = learned_hosts(run_dir);
       return census;
     }
   }

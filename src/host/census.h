@@ -34,15 +34,14 @@ struct PlaneSeen {
 enum class ControlState : std::uint8_t { Running, Stopped, Absent };
 std::string_view name(ControlState state);
 
-// As the control plane knows it; `comm` as long as its process lives.
-control::PlaneFacts facts_of(const PlaneSeen& plane);
-
 struct Census {
   std::vector<PlaneSeen> planes;
   NamedPolicy policy;        // in force
   bool policy_known = true;  // false: its text cannot be had, and `policy` is the built-in one
+  std::shared_ptr<const control::HostBook> hosts = std::make_shared<control::HostBook>();  // as the ledger keeps them
   ControlState control = ControlState::Absent;
   std::uint32_t control_process = 0;
+  bool is_local = false;  // one sweep of this process's own (local_kernel.h): nobody is expected to judge
 };
 
 // An error says what to do: nobody runs there, or who runs there does not answer.

@@ -1,5 +1,5 @@
-// Planes come and go by the supervisor's word, policies by the operator's; in between, round after round of the
-// attendant.
+// Planes come and go by the supervisor's word, policies (policy_keeper.h) by the operator's; in between, round after
+// round of the attendant.
 #include "host/control_process.h"
 
 #include <fmt/format.h>
@@ -17,9 +17,8 @@
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/log.h"
-#include "host/memory.h"
 #include "host/message.h"
-#include "host/policy.h"
+#include "host/policy_keeper.h"
 #include "host/poller.h"
 #include "host/privileges.h"
 #include "host/processes.h"
@@ -38,18 +37,6 @@ constexpr Duration kHintSpacing = milliseconds(10);
 // is gone, died while nobody listened.
 constexpr Duration kRegistrationGrace = seconds(3);
 
-constexpr Duration kPressureLook = seconds(1);
-
-// Mistakes, a line each, and what follows from them.
-void log_lines(std::string_view lines, std::string_view then) {
-  for (std::size_t end = 0; end != std::string_view::npos; lines.remove_prefix(end + 1)) {
-    end = lines.find('\n');
-    log_error(lines.substr(0, end));
-    if (end == std::string_view::npos) break;
-  }
-  log_error(then);
-}
-
 struct WatchedPlane {
   std::string name;
   plane::PlaneKind kind = plane::PlaneKind::Engine;
@@ -66,14 +53,12 @@ struct WatchedPlane {
 
 class ControlProcess {
  public:
-  ControlProcess(const RunDir& run_dir, const ControlOptions& options, NamedPolicy policy, int signals)
+  ControlProcess(const RunDir& run_dir, const ControlOptions& options, const FirstPolicy& policy, int signals)
       : run_dir_(run_dir),
-        policy_file_(options.policy_file),
-        policy_(std::make_shared<const NamedPolicy>(std::move(policy))),
         signals_(signals),
         ledger_(run_dir.ledger(), options.ledger),
-        tally_(ledger_, policy_),
-        attendant_(policy_->policy, tally_, host::now(),
+        tally_(ledger_, policy.policy),
+        attendant_(policy.policy->policy, tally_, host::now(),
                    [&] {
                      control::Attendant::Settings settings;
                      settings.sweep_period = options.sweep;
@@ -81,18 +66,17 @@ class ControlProcess {
                      settings.controller.gap_after = later(seconds(3), options.sweep * 3);
                      return settings;
                    }()),
+        policy_(run_dir, options.policy_file, policy, {attendant_, ledger_, tally_, board_}),
         api_(board_, run_dir) {
     poller_.add(signals_, kSignals);
     poller_.add(board_.bell(), kOrders);
-    put_in_force(host::now());
+    know_hosts();
   }
   void run(HttpDoors doors);
 
  private:
-  void put_in_force(Instant now);
-  void reload(Instant now);
-  void feel_pressure(Instant now);
-  void take_signals(Instant now);
+  void know_hosts();
+  void take_signals();
   void reach_supervisor(Instant now);
   void hear_supervisor(Instant now);
   void lost_supervisor(Instant now);
@@ -107,13 +91,12 @@ class ControlProcess {
   void show_planes();
 
   RunDir run_dir_;
-  std::string policy_file_;
-  std::shared_ptr<const NamedPolicy> policy_;
   int signals_;
   SqliteLedger ledger_;
   TallyLedger tally_;
   control::Attendant attendant_;
   ApiBoard board_;
+  PolicyKeeper policy_;
   Api api_;
   Poller poller_;
   Descriptor supervisor_;
@@ -122,21 +105,20 @@ class ControlProcess {
   Instant reach_at_ = Instant::unknown();
   Instant dead_since_ = Instant::never();                    // when to look for planes that did not register
   Duration asleep_ = uptime() - (host::now() - Instant{0});  // since this host started
-  Instant feel_at_ = Instant::unknown();                     // for shortness of memory
-  OnceLog troubles_;
   std::string last_refusal_;
   bool ending_ = false;
+  bool knows_all_planes_ = false;  // a supervisor's list has been heard to its end
 };
 
 void ControlProcess::run(HttpDoors doors) {
-  const HttpServer server(std::move(doors), api_);
+  std::optional<HttpServer> server;
   Instant attended = Instant::unknown();
   while (!ending_) {
     Instant now = host::now();
     if (!supervisor_) reach_supervisor(now);
     if (dead_since_ <= now) look_for_the_dead(now);
     notice_sleep(now);
-    if (feel_at_ <= now) feel_pressure(now);
+    policy_.feel_pressure(now);
     attend(now);
     attended = now;
     ring_planes();
@@ -148,7 +130,7 @@ void ControlProcess::run(HttpDoors doors) {
     bool hinted = false;
     for (const std::uint64_t token : tokens) {
       if (token == kSignals)
-        take_signals(now);
+        take_signals();
       else if (token == kSupervisor)
         hear_supervisor(now);
       else if (token == kOrders)
@@ -156,6 +138,8 @@ void ControlProcess::run(HttpDoors doors) {
       else
         hinted = true;
     }
+    // Not before all planes are known: a connection that stands in a table would be said not to exist.
+    if (knows_all_planes_ && !server) server.emplace(std::move(doors), api_);
     if (!hinted) continue;
     if (now - attended < kHintSpacing) ::usleep(static_cast<useconds_t>((kHintSpacing - (now - attended)).ns / 1000));
     for (auto& [incarnation, plane] : planes_) quiet(plane.wake_control.get());
@@ -170,46 +154,21 @@ void ControlProcess::notice_sleep(Instant now) {
   asleep_ = asleep;
 }
 
-// ---- the policy
-
-// The text stands in the run directory before any status says that it is in force.
-void ControlProcess::put_in_force(Instant now) {
-  if (auto published = publish_policy(run_dir_, *policy_); !published)
-    troubles_.warn("policy", published.error().text + "; `adieu ls` and `adieu why` judge by the built-in policy");
-  else
-    troubles_.over("policy", "the policy in force can be read again");
-  attendant_.set_policy(policy_->policy);
-  ledger_.in_force(policy_->policy.fingerprint);
-  tally_.set_policy(policy_);
-  board_.show_policy(policy_);
-  feel_at_ = now;
-}
-
-// Whole or not at all.
-void ControlProcess::reload(Instant now) {
-  if (policy_file_.empty()) return log_warning("no policy is read again: this one came by flags, not from a file");
-  auto policy = load_policy(policy_file_);
-  if (!policy) return log_lines(policy.error().text, "the policy in force stays");
-  policy_ = std::make_shared<const NamedPolicy>(std::move(*policy));
-  put_in_force(now);
-  log_warning(fmt::format("policy {} is in force: {}", policy_file_, hex16(policy_->policy.fingerprint)));
-}
-
-void ControlProcess::feel_pressure(Instant now) {
-  feel_at_ = now + kPressureLook;
-  const control::Policy& policy = policy_->policy;
-  if (policy.orphans_under_pressure == policy.orphans) {
-    feel_at_ = Instant::never();
-    return attendant_.set_pressure(false);
+// What earlier control planes learned of hosts.
+void ControlProcess::know_hosts() {
+  const auto ledger = LedgerReader::open(run_dir_.ledger());
+  const auto hosts = ledger ? ledger->hosts() : std::unexpected(ledger.error());
+  if (!hosts) return;  // there is no ledger yet, or none of this version
+  for (const control::HostLearned& host : *hosts) {
+    attendant_.know(host);
+    tally_.know(host);
   }
-  const auto available = available_memory();
-  attendant_.set_pressure(available && *available < policy_->pressure_below);
 }
 
-void ControlProcess::take_signals(Instant now) {
+void ControlProcess::take_signals() {
   while (const int signal = next_signal(signals_)) {
     if (signal == SIGHUP)
-      reload(now);
+      policy_.reload();
     else
       ending_ = true;
   }
@@ -234,6 +193,7 @@ void ControlProcess::attend(Instant now) {
   tally.counts = attendant_.counts();
   board_.show_tally(tally);
   if (tally_.had_news()) board_.tell_news();
+  if (auto hosts = tally_.poll_hosts()) board_.show_hosts(std::move(hosts));
 }
 
 // People's, by way of the API. Each is answered at once if it is refused, and else with its receipt.
@@ -304,15 +264,15 @@ void ControlProcess::hear_supervisor(Instant now) {
       case MessageKind::Plane: watch(std::move(*received), now); break;
       case MessageKind::PlaneEnded: ended(message.incarnation, message.failed != 0, now); break;
       case MessageKind::Stop: ending_ = true; break;
-      case MessageKind::Reload: reload(now); break;
+      case MessageKind::Reload: policy_.reload(); break;
       case MessageKind::Refused: {
         const std::string why = text_of(message.text);
         if (why != last_refusal_) log_warning("`adieu up` refuses this control plane: " + why);
         last_refusal_ = why;
         return lost_supervisor(now);
       }
+      case MessageKind::EndOfList: knows_all_planes_ = true; break;
       case MessageKind::Welcome:
-      case MessageKind::EndOfList:
       case MessageKind::RegisterPlane:
       case MessageKind::Attend:
       case MessageKind::Read:
@@ -366,11 +326,7 @@ Result<WatchedPlane> ControlProcess::open(Received& received, Instant now) {
   plane.life = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, plane.process, 0)));
   const auto before = plane::ControlView(plane.control->bytes()).status();
   const plane::ControlWriter writer(plane.control->writable(), static_cast<std::uint64_t>(::getpid()));
-  control::PlaneFacts facts;
-  plane.name.copy(facts.name.data(), facts.name.size() - 1);
-  facts.process = plane.process;
-  comm_of(plane.process).copy(facts.comm.data(), facts.comm.size() - 1);
-  plane.index = attendant_.watch(facts, *reader, writer, before, now);
+  plane.index = attendant_.watch(facts_of(plane.name, plane.process, *reader), *reader, writer, before, now);
   ledger_.name_plane(plane.index, plane.name, received.message.incarnation, plane.kind);
   plane.token = next_token_++;
   poller_.add(plane.wake_control.get(), plane.token);
@@ -416,23 +372,6 @@ void ControlProcess::look_for_the_dead(Instant now) {
   for (const std::uint64_t incarnation : dead) ended(incarnation, true, now);
 }
 
-// A file that has gone bad since `adieu up` looked at it does not keep a new control plane from starting, as long as
-// there is a policy that was in force.
-Result<NamedPolicy> first_policy(const RunDir& run_dir, const ControlOptions& options) {
-  if (options.policy_file.empty() && options.policy_text.empty()) return built_in_policy();
-  if (options.policy_file.empty()) {
-    auto policy = read_policy(options.policy_text);
-    if (!policy) return failed(describe("policy", policy.error()));
-    return std::move(*policy);
-  }
-  auto policy = load_policy(options.policy_file);
-  if (policy) return policy;
-  auto last = load_policy(run_dir.policy());
-  if (!last) return policy;
-  log_lines(policy.error().text, "the policy that was in force last stays");
-  return last;
-}
-
 }  // namespace
 
 Result<void> run_control_process(const std::string& run_dir, const ControlOptions& options) {
@@ -444,7 +383,7 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
   if (auto sound = check(options); !sound) return sound;
   ::umask(0077);
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
-  auto policy = first_policy(dir, options);
+  const auto policy = first_policy(dir, options);
   if (!policy) return std::unexpected(policy.error());
   // Threads start below here: they have what this one has left.
   HttpDoors doors{dir.api(), options.http, {}};
@@ -453,7 +392,7 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
     if (!token) return std::unexpected(token.error());
     doors.token = std::move(*token);
   }
-  ControlProcess(dir, options, std::move(*policy), wanted.get()).run(std::move(doors));
+  ControlProcess(dir, options, *policy, wanted.get()).run(std::move(doors));
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -36,6 +37,8 @@ constexpr Duration kRequestLimit = seconds(5);
 // An answer that finds no reader for so long is given up.
 constexpr Duration kReaderLimit = seconds(5);
 constexpr Duration kRetry = seconds(1);
+// Of a client, between two looks for somebody who listens.
+constexpr Duration kNobodyThere = milliseconds(50);
 constexpr std::size_t kHeaderOctets = std::size_t{16} << 10;
 // httplib matches paths by std::regex, which recurses once a character.
 constexpr std::size_t kLongestPath = 1024;
@@ -148,6 +151,8 @@ class Parser final : public httplib::Server {
     process_request(stream, true, closed, [](httplib::Request& request) {
       request.headers.erase("Accept-Encoding");
       request.ranges.clear();
+      // It means no body (RFC 9112 section 6.3); httplib would wait for the end of the stream.
+      if (!request.has_header("Content-Length")) request.set_header("Content-Length", "0");
     });
   }
 
@@ -166,6 +171,12 @@ class Parser final : public httplib::Server {
     if (request.method != "GET" && request.method != "HEAD" && request.method != "POST")
       return {405, "only GET and POST are answered"};
     if (request.path.size() > kLongestPath) return {414, "the path is too long"};
+    // Two readers of one request must not take two lengths for true.
+    const std::string length = request.get_header_value("Content-Length");
+    if (request.get_header_value_count("Content-Length") > 1) return {400, "give one Content-Length, not several"};
+    if (request.has_header("Content-Length") &&
+        (length.empty() || length.find_first_not_of("0123456789") != std::string::npos))
+      return {400, "Content-Length is a number of octets"};
     // Its length is not known before it is read, or not before it is unpacked.
     if (request.has_header("Transfer-Encoding") || request.has_header("Content-Encoding"))
       return {411, "send the body as it is, with its Content-Length"};
@@ -241,10 +252,14 @@ Result<Descriptor> listen_on(const Endpoint& endpoint) {
   if (!socket) return failed_by_system("making a socket", errno);
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) < 0)
-    return failed_by_system(fmt::format("serving HTTP at {}", text(endpoint)), errno);
-  if (::listen(socket.get(), 64) < 0) return failed_by_system("listening", errno);
-  return socket;
+  const bool is_bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0;
+  if (is_bound && ::listen(socket.get(), 64) == 0) return socket;
+  if (errno == EADDRINUSE)
+    return failed(
+        fmt::format("another program serves port {} already (`ss -ltnp sport = :{}` names it): end that one, or start "
+                    "`adieu up` with another port for --http",
+                    endpoint.port, endpoint.port));
+  return failed_by_system("binding it", errno);
 }
 
 std::string canned(int status, std::string_view reason, const HttpResponse& response) {
@@ -269,6 +284,12 @@ void close_gently(int socket) {
 const std::string* HttpRequest::parameter(std::string_view name) const {
   for (const auto& [key, value] : query)
     if (key == name) return &value;
+  return nullptr;
+}
+
+const std::string* HttpRequest::odd_parameter(std::initializer_list<std::string_view> known) const {
+  for (const auto& [given, value] : query)
+    if (std::ranges::find(known, given) == known.end() || parameter(given) != &value) return &given;
   return nullptr;
 }
 
@@ -320,8 +341,12 @@ class HttpServer::Impl {
         doors_{Door(handler, ""), Door(handler, doors.token)} {
     ADIEU_ASSERT(!doors.loopback || !doors.token.empty());
     path_ = doors.socket;
+    doors_[0].address = doors.socket;
     doors_[0].open = [path = doors.socket] { return listen_at_path(path); };
-    if (doors.loopback) doors_[1].open = [at = *doors.loopback] { return listen_on(at); };
+    if (doors.loopback) {
+      doors_[1].address = "http://" + text(*doors.loopback);
+      doors_[1].open = [at = *doors.loopback] { return listen_on(at); };
+    }
     for (Door& door : doors_) door.parser.run(true);
     thread_ = std::thread([this] { accept_all(); });
   }
@@ -342,6 +367,7 @@ class HttpServer::Impl {
   struct Door {
     Door(HttpHandler& handler, const std::string& token) : parser(handler, token) {}
     Parser parser;
+    std::string address;
     std::function<Result<Descriptor>()> open;  // empty: this door is not wanted
     Descriptor listener;
     std::set<int> sockets;  // of those who are inside
@@ -367,10 +393,11 @@ class HttpServer::Impl {
     if (door.listener || !door.open) return true;
     auto listener = door.open();
     if (!listener) {
-      door.log.warn("door", "the API is not served: " + listener.error().text);
+      door.log.warn("door", fmt::format("the API is not served at {}, which is tried again every second: {}",
+                                        door.address, listener.error().text));
       return false;
     }
-    door.log.over("door", "the API is served");
+    door.log.over("door", fmt::format("the API is served at {}", door.address));
     door.listener = std::move(*listener);
     return true;
   }
@@ -447,39 +474,56 @@ HttpServer::~HttpServer() = default;
 
 namespace {
 
-Result<HttpAnswer> ask(const std::string& socket, Duration limit,
-                       const std::function<httplib::Result(httplib::ClientImpl&)>& request) {
-  if (::access(socket.c_str(), R_OK | W_OK) < 0) {
-    if (errno == EACCES || errno == EPERM)
-      return failed(
-          fmt::format("{} may not be used by this user: only root and the user who runs `adieu up` may", socket));
-    return failed(
-        fmt::format("no control plane answers at {}: is `adieu up` running, with this run directory?", socket));
-  }
+using Request = std::function<httplib::Result(httplib::ClientImpl&)>;
+
+// nullopt: nobody listens at the socket, and nothing was sent.
+std::optional<httplib::Result> try_once(const std::string& socket, Duration limit, const Request& request) {
+  if (::access(socket.c_str(), F_OK) < 0) return std::nullopt;
   httplib::ClientImpl client(socket, 80);
   client.set_address_family(AF_UNIX);
   client.set_connection_timeout(limit.ns / 1'000'000'000);
   client.set_read_timeout(limit.ns / 1'000'000'000, limit.ns % 1'000'000'000 / 1000);
-  const httplib::Result result = request(client);
-  if (!result && result.error() == httplib::Error::Read)
-    return failed("the control plane took it and has not answered: `adieu log` tells what became of it");
-  if (!result)
-    return failed(fmt::format("the control plane does not answer at {} ({}): is `adieu up` running?", socket,
-                              httplib::to_string(result.error())));
-  return HttpAnswer{result->status, result->body};
+  httplib::Result result = request(client);
+  if (!result && result.error() == httplib::Error::Connection) return std::nullopt;
+  return result;
+}
+
+// `otherwise`: what is to be said where it was sent and not answered.
+Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patience, std::string_view otherwise,
+                       const Request& request) {
+  const Instant began = now();
+  for (;;) {
+    if (::access(socket.c_str(), R_OK | W_OK) < 0 && (errno == EACCES || errno == EPERM))
+      return failed(
+          fmt::format("{} may not be used by this user: only root and the user who runs `adieu up` may", socket));
+    const Instant asked = now();
+    const auto result = try_once(socket, limit, request);
+    if (!result && asked - began < patience) {
+      ::usleep(static_cast<useconds_t>(kNobodyThere.ns / 1000));
+      continue;
+    }
+    if (!result)
+      return failed(
+          fmt::format("no control plane answers at {}: is `adieu up` running, with this run directory?", socket));
+    if (*result) return HttpAnswer{(*result)->status, (*result)->body};
+    const std::string span = now() - asked < limit ? "" : fmt::format(" within {}", text(limit));
+    return failed(
+        fmt::format("the control plane at {} was asked, and has not answered{}: {}", socket, span, otherwise));
+  }
 }
 
 const httplib::Headers kHeaders{{"Host", "localhost"}};
 
 }  // namespace
 
-Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit) {
-  return ask(socket, limit, [&](httplib::ClientImpl& client) { return client.Get(target, kHeaders); });
+Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit, Duration patience) {
+  return ask(socket, limit, patience, "nothing was ordered",
+             [&](httplib::ClientImpl& client) { return client.Get(target, kHeaders); });
 }
 
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,
-                             Duration limit) {
-  return ask(socket, limit,
+                             Duration limit, Duration patience) {
+  return ask(socket, limit, patience, "the order was sent and may still be carried out; `adieu log` tells",
              [&](httplib::ClientImpl& client) { return client.Post(target, kHeaders, body, "application/json"); });
 }
 

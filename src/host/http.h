@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ struct HttpRequest {
   std::uint32_t user = 0;  // who asks (a uid); through a token: the user of this process
 
   const std::string* parameter(std::string_view name) const;
+  // The first one that is not `known`, or is given twice.
+  const std::string* odd_parameter(std::initializer_list<std::string_view> known) const;
 };
 
 // A response without an end. Destroyed once its reader is gone.
@@ -91,10 +94,12 @@ struct HttpAnswer {
   int status = 0;
   std::string body;
 };
-// One request to a unix socket. `limit`: for the answer to begin.
-Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit);
+// One request to a unix socket. `limit`: for the answer to begin. `patience`: while nobody listens there, and so
+// nothing was sent, it is tried again for so long.
+Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit,
+                            Duration patience = {});
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,
-                             Duration limit);
+                             Duration limit, Duration patience = {});
 // `text` as it stands in the query of a target.
 std::string url_encoded(std::string_view text);
 

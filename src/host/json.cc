@@ -59,7 +59,7 @@ Json object(const ConnectionView& view) {
           {"end_of_stream_read", name(r.end_of_stream_read)},
           {"ended_by", r.ended_by},
           {"ends", view.ending()},
-          {"ends_short", ending_in_short(v, r, view.kind, now)},
+          {"ends_short", ending_in_short(v, r, now)},
           {"ends_in_s", r.has_ended() ? Json(nullptr) : age(now, v.ends_at)},
           {"rule", view.rule},
           {"comm", view.holder_process == 0 ? Json(nullptr) : Json(view.comm)},

@@ -5,10 +5,16 @@
 
 #include "base/time.h"
 #include "host/failure.h"
+#include "kernel/socket.h"
+#include "plane/table.h"
 
 namespace adieu::host {
 
 // Runs until it is told to stop. An error: it could not start.
 Result<void> run_kernel_process(const std::string& run_dir, Duration sweep);
+
+// The table that such a plane fills, with an incarnation of its own.
+plane::TableSetup kernel_table();
+std::string why_unlisted(const kernel::Error& error);
 
 }  // namespace adieu::host

@@ -42,6 +42,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS receipt_once ON entry(verdict, incarnation, nu
 CREATE UNIQUE INDEX IF NOT EXISTS end_once ON entry(incarnation, slot, generation) WHERE kind = 'end';
 CREATE INDEX IF NOT EXISTS end_between ON entry(local, remote) WHERE kind = 'end';
 CREATE INDEX IF NOT EXISTS routines ON entry(number) WHERE kind = 'routine';
+CREATE TABLE IF NOT EXISTS host(
+  address TEXT PRIMARY KEY, wall INTEGER NOT NULL, asked INTEGER NOT NULL, lost INTEGER NOT NULL, path_timer INTEGER);
 PRAGMA user_version = 2;
 COMMIT;
 )sql";
@@ -57,6 +59,11 @@ constexpr const char* kInsert =
 // ?1: what is numbered beyond it stays, ?2: what was written after it stays, ?3: rows looked at.
 constexpr const char* kPrune =
     "DELETE FROM entry WHERE number < (SELECT min(number) FROM entry) + ?3 AND (number <= ?1 OR wall < ?2)";
+
+constexpr const char* kLearn = "INSERT OR REPLACE INTO host(address,wall,asked,lost,path_timer) VALUES(?,?,?,?,?)";
+// ?1: what was written after it stays, ?2: hosts that stay.
+constexpr const char* kPruneHosts =
+    "DELETE FROM host WHERE wall < ?1 OR address NOT IN (SELECT address FROM host ORDER BY wall DESC LIMIT ?2)";
 
 struct Row {
   EntryKind kind = EntryKind::Note;
@@ -140,6 +147,12 @@ class SqliteLedger::Impl {
     routines_.insert(routine_);
     return routine_;
   }
+  bool learn(const control::HostLearned& host) {
+    ++written_;
+    std::optional<std::int64_t> timer;  // in nanoseconds
+    if (host.path_timer != Duration::max()) timer = host.path_timer.ns;
+    return learn_.with(std::string_view(text(host.host)), wall_clock(), host.asked, host.lost, timer).done() || fail();
+  }
   bool is_routine(std::uint64_t verdict) const { return routines_.contains(verdict); }
 
   bool request_is_followed_by(std::uint64_t request, std::uint64_t verdict) {
@@ -154,6 +167,7 @@ class SqliteLedger::Impl {
   void leave();
   void move_aside(const std::string& suffix, std::string_view why);
   bool tell_policy();
+  std::optional<std::uint64_t> last_in_force() const;
   bool fail();
   void rolled_back();
   void prune();
@@ -164,7 +178,7 @@ class SqliteLedger::Impl {
   dev_t device_ = 0;  // of the file that is open
   ino_t inode_ = 0;
   std::int64_t last_ = 0;  // number that was committed
-  Statement insert_, answer_request_, prune_, oldest_, newest_;
+  Statement insert_, answer_request_, learn_, prune_, prune_hosts_, oldest_, newest_;
   std::map<std::uint32_t, NamedPlane> names_;
   std::int64_t written_ = kPruneEvery;  // since the bounds were looked at: the first commit does
   std::int64_t pruned_at_ = 0;
@@ -197,7 +211,9 @@ bool SqliteLedger::Impl::open() {
   sqlite3* const db = database_.get();
   insert_ = Statement(db, kInsert);
   answer_request_ = Statement(db, "UPDATE entry SET verdict=? WHERE number=?");
+  learn_ = Statement(db, kLearn);
   prune_ = Statement(db, kPrune);
+  prune_hosts_ = Statement(db, kPruneHosts);
   oldest_ = Statement(db, "SELECT min(number) FROM entry");
   newest_ = Statement(db, "SELECT max(number) FROM entry");
   Statement known(db, "SELECT number FROM entry WHERE kind='routine' ORDER BY number DESC LIMIT 1000");
@@ -226,7 +242,8 @@ void SqliteLedger::Impl::leave() {
       fmt::format("the ledger {} was removed or replaced while it was in use: a new one begins, and what it held "
                   "is lost to `adieu log`",
                   path_));
-  for (Statement* one : {&insert_, &answer_request_, &prune_, &oldest_, &newest_}) *one = Statement{};
+  for (Statement* one : {&insert_, &answer_request_, &learn_, &prune_, &prune_hosts_, &oldest_, &newest_})
+    *one = Statement{};
   database_ = {};
   told_.reset();
   told_before_.reset();
@@ -261,13 +278,35 @@ void SqliteLedger::Impl::move_aside(const std::string& suffix, std::string_view 
 bool SqliteLedger::Impl::tell_policy() {
   if (policy_ == told_) return true;
   Row row;
-  row.kind = told_ ? EntryKind::Policy : EntryKind::Start;
   row.at = now();
-  row.what = told_ ? "another policy is in force" : "a control plane started";
-  row.detail = fmt::format(R"({{"policy":"{}","process":{}}})", hex16(policy()), ::getpid());
+  row.detail = policy_detail(policy());
+  const auto before = told_ ? told_ : last_in_force();
+  if (!told_) {
+    row.kind = EntryKind::Start;
+    row.what = "a control plane started";
+    if (!add(row)) return false;
+  }
+  if (before && before != policy_) {
+    if (!told_)
+      once_.warn("start", fmt::format("the policy in force is another than before this control plane started: {}, and "
+                                      "no longer {}",
+                                      hex16(policy()), hex16(*before)));
+    row.kind = EntryKind::Policy;
+    row.what = "another policy is in force";
+    if (!add(row)) return false;
+  }
   routine_ = 0;
   told_ = policy_;
-  return add(row);
+  return true;
+}
+
+std::optional<std::uint64_t> SqliteLedger::Impl::last_in_force() const {
+  Statement row(database_.get(),
+                "SELECT json_extract(detail,'$.policy') FROM entry WHERE kind IN ('start','policy') "
+                "ORDER BY number DESC LIMIT 1");
+  if (row.step() != SQLITE_ROW) return std::nullopt;
+  const auto policy = parse_hex16(row.text(0));
+  return policy ? std::optional(*policy) : std::nullopt;
 }
 
 bool SqliteLedger::Impl::commit() {
@@ -307,8 +346,9 @@ bool SqliteLedger::Impl::fail() {
 void SqliteLedger::Impl::prune() {
   written_ = 0;
   pruned_at_ = wall_clock();
-  if (!prune_.with(newest_.only_number().value_or(0) - bounds_.rows, pruned_at_ - bounds_.age.ns / 1000, kPruneStep)
-           .done())
+  const std::int64_t oldest = pruned_at_ - bounds_.age.ns / 1000;
+  if (!prune_.with(newest_.only_number().value_or(0) - bounds_.rows, oldest, kPruneStep).done() ||
+      !prune_hosts_.with(oldest, control::HostBook::kMost).done())
     fail();
   // What rests on an entry that is gone could not be explained.
   if (routine_ != 0 && routine_ < static_cast<std::uint64_t>(oldest_.only_number().value_or(0))) routine_ = 0;
@@ -323,6 +363,16 @@ void SqliteLedger::name_plane(std::uint32_t index, std::string name, std::uint64
 }
 
 void SqliteLedger::in_force(std::uint64_t policy) { impl_->in_force(policy); }
+
+void SqliteLedger::refused_policy(const std::vector<std::string>& mistakes) {
+  if (!impl_->begin()) return;
+  Row row;
+  row.kind = EntryKind::Policy;
+  row.at = now();
+  row.what = "a policy with mistakes was refused, and the one in force stays";
+  row.detail = policy_detail(impl_->policy(), mistakes);
+  if (impl_->add(row)) impl_->commit();
+}
 
 std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& decision, Instant now) {
   if (decision.is_routine) return impl_->routine(now);
@@ -423,6 +473,8 @@ bool SqliteLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, con
   row.what = name(record.reason);
   return impl_->add(row);
 }
+
+bool SqliteLedger::learned(const control::HostLearned& host) { return impl_->begin() && impl_->learn(host); }
 
 bool SqliteLedger::commit() { return impl_->commit(); }
 

@@ -4,8 +4,9 @@
 // `adieu why`, event streams, `adieu policy try`. What does not: what is judged (control), evidence as JSON
 // (ledger_json.h). ledger.cc and ledger_reader.cc alone know SQLite.
 //
-// Everything that is kept is an entry, and all entries share one sequence of numbers, which only grows: whoever has
-// read up to N reads on with after(N), also after a restart, and misses nothing that has not been pruned.
+// Everything that happened is an entry, and all entries share one sequence of numbers, which only grows: whoever has
+// read up to N reads on with after(N), also after a restart, and misses nothing that has not been pruned. Beside them
+// stands what is known of hosts, one row each, written over when it changes.
 //
 // WAL, synchronous = NORMAL: what commit() has accepted outlives any process; a power cut may take the last moments,
 // but then the connections are gone as well. A disk that is full, or a database that somebody has locked, is said once;
@@ -47,7 +48,7 @@ enum class EntryKind : std::uint8_t {
   Routine,  // on this one rest all questions that change nothing: they and their receipts have no entries of their own
   Request,  // a person's
   Start,    // of a control plane
-  Policy,   // another one came into force
+  Policy,   // another one came into force, or one with mistakes did not
 };
 inline constexpr unsigned kEntryKinds = 9;
 std::string_view name(EntryKind kind);
@@ -64,12 +65,16 @@ class SqliteLedger final : public control::Ledger {
   // By what name the plane with this index is written down.
   void name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind);
   // The fingerprint of the policy that verdicts follow from now on. The first call tells a control plane's start.
+  // Where an earlier control plane followed another, that is told too.
   void in_force(std::uint64_t policy);
+  // One that has mistakes, a sentence each; the one in force stays.
+  void refused_policy(const std::vector<std::string>& mistakes);
 
   std::optional<std::uint64_t> verdict(const control::Decision& decision, Instant now) override;
   bool noted(const control::Note& note, Instant now) override;
   bool receipt(std::uint32_t plane, const plane::Receipt& receipt) override;
   bool ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) override;
+  bool learned(const control::HostLearned& host) override;
   bool commit() override;
 
  private:
@@ -139,6 +144,8 @@ class LedgerReader {
   // Of the entries that are kept; 0: none is. Who has read up to less than oldest() - 1 has missed some.
   std::uint64_t oldest() const;
   std::uint64_t newest() const;
+  // What control planes have learned of hosts, the latest first; at most control::HostBook::kMost.
+  Result<std::vector<control::HostLearned>> hosts() const;
 
   // At most `most` verdicts, the latest.
   Result<LedgerConnection> connection(const NamedId& id, std::uint64_t incarnation, unsigned most = 20) const;

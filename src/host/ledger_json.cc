@@ -4,7 +4,10 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -16,6 +19,7 @@ namespace adieu::host {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Comm = decltype(plane::Beside::comm);
 
 // What an unlucky byte in a plane's name becomes; it never throws.
 std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -31,6 +35,7 @@ constexpr unsigned values(EndReason) { return kEndReasons; }
 constexpr unsigned values(plane::Holder) { return 4; }
 constexpr unsigned values(plane::Known) { return 3; }
 constexpr unsigned values(plane::PlaneKind) { return 3; }
+constexpr unsigned values(plane::OwnTimer) { return plane::kOwnTimers; }
 
 template <typename Enum>
 bool read_enum(std::string_view text, Enum& value) {
@@ -43,7 +48,7 @@ bool read_enum(std::string_view text, Enum& value) {
 }
 
 // A new member belongs into the list below.
-static_assert(sizeof(control::Evidence) == 232);
+static_assert(sizeof(control::Evidence) == 304);
 template <typename Visit, typename... Evidence>
 void visit_members(Visit&& visit, Evidence&... e) {
   visit("reason", e.reason...);
@@ -78,6 +83,20 @@ void visit_members(Visit&& visit, Evidence&... e) {
   visit("peer_window_closed", e.peer_window_closed...);
   visit("passed_r1", e.passed_r1...);
   visit("soft_error", e.soft_error...);
+  visit("holder_process", e.beside.process...);
+  visit("holder_descriptor", e.beside.descriptor...);
+  visit("holder_comm", e.beside.comm...);
+  visit("holder_processes", e.beside.processes...);
+  visit("holder_descriptors", e.beside.descriptors...);
+  visit("holder_references", e.beside.references...);
+  visit("holder_looked", e.beside.looked...);
+  visit("holder_looked_everywhere", e.beside.looked_everywhere...);
+  visit("inherited", e.beside.inherited...);
+  visit("network", e.beside.network...);
+  visit("own_timer", e.beside.timer...);
+  visit("own_timer_retries", e.beside.retries...);
+  visit("own_timer_fires", e.beside.fires...);
+  visit("in_state_by", e.beside.in_state_by...);
   visit("may_be_outside", e.may_be_outside...);
   visit("host_doubted", e.host.doubted...);
   visit("host_heard_at", e.host.heard_at...);
@@ -91,6 +110,8 @@ Json value_json(const T& value) {
     return json_of(value);
   else if constexpr (std::is_enum_v<T>)
     return name(value);
+  else if constexpr (std::is_same_v<T, Comm>)
+    return std::string(value.data(), ::strnlen(value.data(), value.size()));
   else
     return value;
 }
@@ -113,6 +134,9 @@ bool read_value(const Json& json, T& value) {
     return json.is_number_integer() || json == "never";
   } else if constexpr (std::is_enum_v<T>) {
     return json.is_string() && read_enum(json.template get<std::string>(), value);
+  } else if constexpr (std::is_same_v<T, Comm>) {
+    if (json.is_string()) json.template get<std::string>().copy(value.data(), value.size() - 1);
+    return json.is_string();
   } else if constexpr (std::is_same_v<T, bool>) {
     if (json.is_boolean()) value = json.template get<bool>();
     return json.is_boolean();
@@ -203,6 +227,17 @@ std::string note_detail(const control::Note& note) {
                {"silence", json_of(note.silence)}});
 }
 
+std::string policy_detail(std::uint64_t policy, const std::vector<std::string>& mistakes) {
+  constexpr std::size_t kMostKept = 20;
+  Json json = {{"policy", hex16(policy)}, {"process", ::getpid()}};
+  if (!mistakes.empty()) {
+    json["mistakes_in_all"] = mistakes.size();
+    for (const std::string& mistake : std::span(mistakes).first(std::min(mistakes.size(), kMostKept)))
+      json["mistakes"].push_back(mistake);
+  }
+  return line(json);
+}
+
 std::vector<std::string> grounds_of(std::string_view detail) {
   std::vector<std::string> sentences;
   const Json json = Json::parse(detail, nullptr, false);
@@ -239,6 +274,10 @@ Result<RecordedEvidence> recorded_evidence(const LedgerEntry& entry) {
   return recorded;
 }
 
+std::string_view spoken(std::string_view command) {
+  return command == plane::name(plane::CommandKind::Abort) ? std::string_view("end") : command;
+}
+
 std::string summary(const LedgerEntry& e) {
   const std::string form = e.form.empty() ? "" : ", " + e.form;
   const std::string by = e.verdict == 0 ? "" : fmt::format(" (verdict {})", e.verdict);
@@ -251,14 +290,22 @@ std::string summary(const LedgerEntry& e) {
       return fmt::format("{}{}{} in {}: {}", is_new ? "" : e.before + " -> ", e.standing,
                          e.cause.empty() ? "" : ", " + e.cause, e.state, why);
     }
-    case EntryKind::Command: return fmt::format("{}{}{}", e.what, form, by);
-    case EntryKind::Receipt: return fmt::format("{}{}: {}{}", member(detail, "command"), form, e.what, by);
+    case EntryKind::Command: {
+      const bool is_silent = member(detail, "silent") == "true";
+      const bool is_abort = e.what == plane::name(plane::CommandKind::Abort);
+      return fmt::format("{}{}{}{}", spoken(e.what), is_abort ? (is_silent ? ", silent" : ", reset") : "", form, by);
+    }
+    case EntryKind::Receipt: return fmt::format("{}{}: {}{}", spoken(member(detail, "command")), form, e.what, by);
     case EntryKind::End: return fmt::format("{} in {}{}", e.what, e.state, by);
     case EntryKind::Note: return member(detail, "sentence");
     case EntryKind::Routine: return e.what;
-    case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), e.what, by);
+    case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), spoken(e.what), by);
     case EntryKind::Start:
     case EntryKind::Policy:
+      if (const auto found = detail.find("mistakes");
+          found != detail.end() && found->is_array() && !found->empty() && found->front().is_string())
+        return fmt::format("{} ({} in all, the first: {})", e.what, member(detail, "mistakes_in_all"),
+                           printable(found->front().get<std::string>()));
       return fmt::format("{} (process {}, policy {})", e.what, member(detail, "process"), member(detail, "policy"));
   }
   return e.what;

@@ -19,6 +19,8 @@ namespace adieu::host {
 std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy);
 std::string command_detail(const plane::Command& command);
 std::string note_detail(const control::Note& note);
+// `policy`: the one in force; `mistakes`: of the one that was refused, of which the first few are kept.
+std::string policy_detail(std::uint64_t policy, const std::vector<std::string>& mistakes = {});
 // The grounds in sentences.
 std::vector<std::string> grounds_of(std::string_view detail);
 
@@ -33,6 +35,8 @@ struct RecordedEvidence {
 Result<RecordedEvidence> recorded_evidence(const LedgerEntry& entry);
 
 // What it says, in one line of words.
+// A command as people know it: what the seam calls an abort is the end that --reset or --silent asks for.
+std::string_view spoken(std::string_view command);
 std::string summary(const LedgerEntry& entry);
 
 // One line. Every entry has the same members; null: does not apply, or is not known.

@@ -130,6 +130,25 @@ std::uint64_t LedgerReader::newest() const {
   return static_cast<std::uint64_t>(impl_->database.number("SELECT max(number) FROM entry").value_or(0));
 }
 
+Result<std::vector<control::HostLearned>> LedgerReader::hosts() const {
+  Statement row(impl_->database.get(),
+                "SELECT address,asked,lost,path_timer FROM host ORDER BY wall DESC, address LIMIT ?");
+  row.with(control::HostBook::kMost);
+  std::vector<control::HostLearned> found;
+  int step = SQLITE_DONE;
+  while ((step = row.step()) == SQLITE_ROW) {
+    const auto address = parse_address(row.text(0));
+    if (!address) continue;
+    control::HostLearned host{.host = *address,
+                              .asked = static_cast<std::uint32_t>(row.number(1)),
+                              .lost = static_cast<std::uint32_t>(row.number(2))};
+    if (!row.is_null(3)) host.path_timer = Duration{row.number(3)};
+    found.push_back(host);
+  }
+  if (step != SQLITE_DONE) return impl_->trouble();
+  return found;
+}
+
 Result<LedgerConnection> LedgerReader::connection(const NamedId& id, std::uint64_t incarnation, unsigned most) const {
   LedgerConnection found;
   Statement verdicts(

@@ -49,6 +49,12 @@ std::uint64_t fingerprint(std::string_view text);
 // nothing of Rule::always, which no default may have.
 std::string policy_text(const control::Rule& rule);
 
+// "rule 3" where the policy gives no name.
+std::string rule_name(const NamedPolicy& policy, std::uint32_t rule);
+
+// As a policy spells it.
+std::string_view name(control::KeepPath keep);
+
 // "FILE:LINE:COLUMN: reason; remedy", a line each, no end of line behind the last.
 std::string describe(std::string_view file, const std::vector<PolicyMistake>& mistakes);
 

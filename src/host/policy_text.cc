@@ -19,15 +19,6 @@ namespace {
 // Of a policy file; the longest sane one (256 rules, each with the longest filter) is about as long.
 constexpr std::size_t kMostOctets = 1U << 20;
 
-std::string_view keep_path_word(control::KeepPath keep) {
-  switch (keep) {
-    case control::KeepPath::No: return "no";
-    case control::KeepPath::Learned: return "learned";
-    case control::KeepPath::Known: return "known";
-  }
-  return "?";
-}
-
 std::string states_text(control::StateSet states) {
   std::string all;
   for (unsigned s = 0; s < kStates; ++s) {
@@ -41,6 +32,15 @@ std::string states_text(control::StateSet states) {
 }
 
 }  // namespace
+
+std::string_view name(control::KeepPath keep) {
+  switch (keep) {
+    case control::KeepPath::No: return "no";
+    case control::KeepPath::Learned: return "learned";
+    case control::KeepPath::Known: return "known";
+  }
+  return "?";
+}
 
 std::string policy_text(const control::Rule& rule) {
   ADIEU_ASSERT(rule.always == control::Act::Tell);
@@ -63,7 +63,7 @@ std::string policy_text(const control::Rule& rule) {
   say(rule.proof_span != plain.proof_span, "proof_span", quoted(host::text(rule.proof_span)));
   say(rule.idle_states != plain.idle_states, "ask", states_text(rule.idle_states));
   say(rule.ask_pending != plain.ask_pending, "ask_pending", fmt::format("{}", rule.ask_pending));
-  say(rule.keep_path != plain.keep_path, "keep_path", quoted(keep_path_word(rule.keep_path)));
+  say(rule.keep_path != plain.keep_path, "keep_path", quoted(name(rule.keep_path)));
   say(rule.act != plain.act, "dry_run", fmt::format("{}", !rule.act));
   say(rule.exempt != plain.exempt, "exempt", fmt::format("{}", rule.exempt));
   say(rule.when_gone != plain.when_gone, "when_gone", quoted(name(rule.when_gone)));
@@ -80,6 +80,10 @@ std::uint64_t fingerprint(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325U;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   return hash == 0 ? 1 : hash;
+}
+
+std::string rule_name(const NamedPolicy& policy, std::uint32_t rule) {
+  return rule < policy.rules.size() ? policy.rules[rule] : fmt::format("rule {}", rule);
 }
 
 std::string describe(std::string_view file, const std::vector<PolicyMistake>& mistakes) {

@@ -12,20 +12,13 @@ using control::Ends;
 using control::GroundKind;
 using control::Standing;
 
-std::string times(std::uint64_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
+std::string times(std::uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : noun.ends_with('s') ? "es" : "s");
+}
 
 template <typename Enum>
 std::string_view named(std::uint64_t number) {
   return name(static_cast<Enum>(number));
-}
-
-// The kernel ends orphans by timers of its own, whether their peers live or not.
-std::string kernel_timer(const plane::Record& record) {
-  if (record.holder != plane::Holder::Orphan) return {};
-  if (record.state == State::FinWait2) return "the peer's FIN, or the kernel's timer for orphans (tcp_fin_timeout)";
-  if (record.state == State::FinWait1 || record.state == State::Closing || record.state == State::LastAck)
-    return "the peer's acknowledgement of our FIN, or the kernel's patience with orphans (tcp_orphan_retries)";
-  return {};
 }
 
 }  // namespace
@@ -79,6 +72,9 @@ std::string sentence(const control::Ground& ground) {
       return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);
     case GroundKind::Here: return fmt::format("here: {}", named<control::Wanted>(n));
+    case GroundKind::HeldBy: return fmt::format("process {} has it open", n);
+    case GroundKind::HeldByMore: return fmt::format("{} have it open", times(n, "process"));
+    case GroundKind::NotFound: return "nobody was found who has it open; not every process could be looked into";
     case GroundKind::Unread: return fmt::format("its application has not read {}", times(n, "octet"));
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
   }
@@ -113,6 +109,9 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::PassedR1:
     case GroundKind::SoftError:
     case GroundKind::Here:
+    case GroundKind::HeldBy:
+    case GroundKind::HeldByMore:
+    case GroundKind::NotFound:
     case GroundKind::Unread:
     case GroundKind::HostSilent:
     case GroundKind::LossMeasured:
@@ -127,23 +126,19 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
   return "now";
 }
 
-std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now) {
+std::string ending(const control::Verdict& verdict, const plane::Record& record, Instant now) {
   if (record.has_ended()) return std::string(name(record.reason));
   if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr)
     return "not known: its data plane has stopped reporting";
-  if (kind == plane::PlaneKind::Kernel)
-    if (std::string timer = kernel_timer(record); !timer.empty()) return timer;
   std::string text(name(verdict.ends));
   if (verdict.ends == Ends::PeerAnswersOrVerdictGone && verdict.gone_earliest.is_known())
     text += fmt::format(", {} from now at the earliest", readable(later(Duration{}, verdict.gone_earliest - now)));
   return text;
 }
 
-std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
-                            Instant now) {
+std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, Instant now) {
   if (record.has_ended()) return std::string(name(record.reason));
   if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr) return "unknown: its plane has stopped";
-  if (kind == plane::PlaneKind::Kernel && !kernel_timer(record).empty()) return "unknown: a kernel timer";
   if (verdict.ends_at.is_known())
     return verdict.ends_at <= now ? std::string("now") : "in " + readable(verdict.ends_at - now);
   switch (verdict.ends) {
@@ -156,6 +151,9 @@ std::string ending_in_short(const control::Verdict& verdict, const plane::Record
                  ? fmt::format("unknown: gone in {}?", readable(later(Duration{}, verdict.gone_earliest - now)))
                  : std::string("unknown: peer may answer");
     case Ends::TimeWaitQuarantine: return "unknown: quarantine";
+    case Ends::OwnTimer: return "unknown: the kernel's timer";
+    case Ends::OwnRetransmissions: return "unknown: the kernel gives up";
+    case Ends::OwnKeepalive: return "unknown: keepalive";
     case Ends::ConnectAnswered: return "unknown: handshake";
     case Ends::AlreadyEnded:
     case Ends::CommandedAbort:
@@ -196,6 +194,84 @@ std::string_view waits_for(const control::Verdict& verdict, const plane::Record&
 
 namespace {
 
+std::string cause_in_close_wait(const control::Verdict& verdict) {
+  switch (verdict.wanted) {
+    case control::Wanted::EndOfStreamUnread: return "the peer has closed, and the program does not read on: it hangs?";
+    case control::Wanted::EndOfStreamReadNotClosed:
+      return "the program has read the end of the stream and not closed: forgotten, or meant";
+    case control::Wanted::AllReadNotClosed:
+      return "the peer has closed, nothing is left to read, the program has not closed: forgotten, or meant";
+    case control::Wanted::Unknown:
+    case control::Wanted::HeldReading:
+    case control::Wanted::AcceptQueue:
+    case control::Wanted::Inherited:
+    case control::Wanted::Hidden:
+    case control::Wanted::NotFound:
+    case control::Wanted::Orphan: break;
+  }
+  return "the peer has closed, the program has not";
+}
+
+std::string cause_of_unanswered_fin(const plane::Record& record) {
+  if (fin_waits(record))
+    return "the peer lives and does not read: our FIN waits behind octets for which it has no room";
+  if (record.attempts > 1) return fmt::format("our FIN is not acknowledged, sent {} times", record.attempts);
+  return "our FIN is not acknowledged yet";
+}
+
+}  // namespace
+
+std::string cause_of(const control::Verdict& verdict, const plane::Record& record) {
+  if (record.has_ended()) return std::string(name(record.reason));
+  if (verdict.wanted == control::Wanted::AcceptQueue)
+    return record.state == State::CloseWait ? "the peer has left, and the listener has never accepted it"
+                                            : "the listener has not accepted it: its accept queue is not drained";
+  if (verdict.wanted == control::Wanted::Hidden)
+    return "open, and in no process: a descriptor in flight (SCM_RIGHTS), or one of io_uring";
+  if (verdict.wanted == control::Wanted::NotFound)
+    return "open, by nobody who was found: by a process that cannot be looked into, or in flight (SCM_RIGHTS)";
+  if (verdict.wanted == control::Wanted::Inherited)
+    return "open only in processes that are younger than it: they inherited the descriptor";
+  switch (record.state) {
+    case State::CloseWait: return cause_in_close_wait(verdict);
+    case State::FinWait2:
+      return record.holder == plane::Holder::Orphan ? "closed here, and the peer has not closed"
+                                                    : "shut down here and not closed; the peer has not closed";
+    case State::FinWait1:
+    case State::Closing:
+    case State::LastAck: return cause_of_unanswered_fin(record);
+    case State::TimeWait: return "closed by both; old segments may still come";
+    case State::Closed:
+    case State::Listen:
+    case State::SynSent:
+    case State::SynReceived: return "the handshake is not answered";
+    case State::Established: break;
+  }
+  return record.attempts > 1 ? fmt::format("octets are not acknowledged, sent {} times", record.attempts) : "open";
+}
+
+std::string next_step(const control::Verdict& verdict, const plane::Record& record) {
+  const plane::Beside& beside = record.beside;
+  if (verdict.wanted == control::Wanted::AcceptQueue)
+    return fmt::format("see what keeps it from accepting; its backlog: ss -ltn sport = :{}", record.local.port);
+  if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
+  if (verdict.wanted == control::Wanted::Inherited)
+    return fmt::format("end process {}; and open such descriptors with SOCK_CLOEXEC", beside.process);
+  const std::string who = beside.process == 0
+                              ? std::string("its program")
+                              : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);
+  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
+    return fmt::format("see what {} waits for: gdb -p, or /proc/{}/stack", who, beside.process);
+  if (record.state == State::CloseWait) return fmt::format("have {} close it", who);
+  if (record.state == State::FinWait2 && record.holder == plane::Holder::Held &&
+      beside.timer != plane::OwnTimer::Keepalive)
+    return fmt::format("have {} close it, or set SO_KEEPALIVE: no timer is armed", who);
+  if (fin_waits(record)) return "see why the peer does not read";
+  return {};
+}
+
+namespace {
+
 std::string_view verb(control::Act act) {
   switch (act) {
     case control::Act::Tell: return "says so";
@@ -209,11 +285,18 @@ std::string_view verb(control::Act act) {
 // What the rule would do if things went on as they are.
 std::string rule_intends(const control::Onlook& seen, State state) {
   const control::Rule& rule = seen.rule;
-  std::string does = control::may_ask(seen.evidence, rule)
+  using plane::Ability;
+  const plane::Abilities abilities = seen.evidence.abilities;
+  const bool can_reset = seen.evidence.can_abort && plane::has(abilities, Ability::AbortReset);
+  const bool can_ask = plane::has(abilities, Ability::ProbeEcho) || plane::has(abilities, Ability::ProbeBare) ||
+                       plane::has(abilities, Ability::ProbePending);
+  if (!can_ask && !can_reset) return "can do nothing: its plane only reports, and takes neither questions nor commands";
+  std::string does = !can_ask ? std::string("cannot ask the peer: its plane takes no questions")
+                     : control::may_ask(seen.evidence, rule)
                          ? fmt::format("asks the peer after {} of silence", text(rule.interval))
-                         : fmt::format("never asks the peer in {}", name(state));
+                     : !rule.probing ? std::string("asks nobody")
+                                     : fmt::format("never asks the peer in {}", name(state));
   if (state == State::TimeWait) return does;
-  const bool can_reset = seen.evidence.can_abort && plane::has(seen.evidence.abilities, plane::Ability::AbortReset);
   if (!can_reset) return does + "; its plane takes no command to end it";
   does += rule.when_gone == control::Act::Tell ? "; once it is gone, only says so"
                                                : fmt::format("; once it is gone, {}", verb(rule.when_gone));

@@ -20,14 +20,18 @@ std::string sentence(const control::Ground& ground);
 // How old what it says is: "12.3 s", "now".
 std::string age_of(const control::Ground& ground, const control::Evidence& evidence, Instant now);
 // What will end it, and when, as far as that is known.
-std::string ending(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind, Instant now);
+std::string ending(const control::Verdict& verdict, const plane::Record& record, Instant now);
 // The same for a column: "never (peer must close)", "in 41 s", "unknown: its plane has stopped", "both closed".
-std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
-                            Instant now);
+std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, Instant now);
 // Our FIN stands behind octets for which the peer has no room: it has not left.
 bool fin_waits(const plane::Record& record);
 // What it waits for, in the words of RFC 9293.
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record);
+// Why it stands where it stands, as far as this host can tell: one line for a group of connections that have it in
+// common.
+std::string cause_of(const control::Verdict& verdict, const plane::Record& record);
+// What a person would do next about such a group; empty: nothing.
+std::string next_step(const control::Verdict& verdict, const plane::Record& record);
 // What the rule does about it, and when.
 std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now);
 // When it is asked next; never(): not as things stand.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ constexpr int kFailedKept = 4;
 constexpr int kShare = 64;
 constexpr Duration kHelloLimit = seconds(5);
 constexpr Duration kStopLimit = seconds(3);
+constexpr Duration kLookHome = seconds(1);
 
 Message reply(MessageKind kind, std::string_view text = {}) {
   Message message;
@@ -49,10 +51,11 @@ std::string clean_name(std::string name) {
 
 }  // namespace
 
-Supervisor::Supervisor(RunDir run_dir, Lock lock, Descriptor listener)
+Supervisor::Supervisor(RunDir run_dir, Lock lock, Descriptor listener, Descriptor home)
     : run_dir_(std::move(run_dir)),
       lock_(std::move(lock)),
       listener_(std::move(listener)),
+      home_(std::move(home)),
       signals_(signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD})),
       has_terminal_(is_on_terminal()) {
   poller_.add(listener_.get(), kListener);
@@ -71,7 +74,9 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const RunDir& run_dir, cons
   if (!lock) return std::unexpected(lock.error());
   auto listener = listen_at(run_dir.socket());
   if (!listener) return std::unexpected(listener.error());
-  std::unique_ptr<Supervisor> made(new Supervisor(run_dir, std::move(*lock), std::move(*listener)));
+  Descriptor home(::open(run_dir.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!home) return failed_by_system("opening the run directory " + run_dir.path(), errno);
+  std::unique_ptr<Supervisor> made(new Supervisor(run_dir, std::move(*lock), std::move(*listener), std::move(home)));
   const auto child = [&](const char* name, const std::vector<std::string>& arguments) {
     if (!arguments.empty()) made->children_.emplace_back(name, arguments, run_dir.lock(name));
   };
@@ -106,6 +111,7 @@ void Supervisor::run() {
 bool Supervisor::turn() {
   Instant now = host::now();
   for (Child& child : children_) child.advance(now);
+  look_home(now);
   const auto ready = poller_.wait(next_deadline());
   const std::vector<std::uint64_t> tokens(ready.begin(), ready.end());
   now = host::now();
@@ -125,11 +131,27 @@ bool Supervisor::turn() {
 }
 
 Instant Supervisor::next_deadline() const {
-  Instant next = Instant::never();
+  Instant next = look_home_at_;
   for (const Child& child : children_) next = earlier(next, child.next_deadline());
   for (const auto& [token, client] : clients_)
     if (client.role == Role::Unknown) next = earlier(next, client.hello_until);
   return next;
+}
+
+void Supervisor::look_home(Instant now) {
+  if (now < look_home_at_) return;
+  look_home_at_ = now + kLookHome;
+  struct stat there{}, ours{};
+  const bool is_home = ::stat(run_dir_.path().c_str(), &there) == 0 && ::fstat(home_.get(), &ours) == 0 &&
+                       there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+  if (is_home == is_home_) return;
+  is_home_ = is_home;
+  if (is_home) return log_warning(fmt::format("the run directory {} is back", run_dir_.path()));
+  log_error(
+      fmt::format("the run directory {} was moved, removed or replaced: data planes go on, but no command finds this "
+                  "`adieu up` any "
+                  "more. Put it back; if it is gone for good, end this one (process {}) and start another",
+                  run_dir_.path(), ::getpid()));
 }
 
 void Supervisor::take_signals(Instant now) {

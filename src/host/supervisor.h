@@ -6,6 +6,9 @@
 // Whoever registers must be of this user or root, must hand over four sound descriptors, and is told what is wrong with
 // them if not. Nothing that a client sends, or does not take, holds the others up.
 //
+// It looks now and then whether its run directory is still where it was. If not, nobody can find it any more, but what
+// serves goes on serving: it says so, once, and says when the directory is back.
+//
 // When the supervisor dies, nobody follows it: planes and control go on and register with the next one.
 #pragma once
 
@@ -68,7 +71,7 @@ class Supervisor {
     std::uint64_t client = 0;  // token; 0: failed
   };
 
-  Supervisor(RunDir run_dir, Lock lock, Descriptor listener);
+  Supervisor(RunDir run_dir, Lock lock, Descriptor listener, Descriptor home);
   bool turn();
   void accept_clients(Instant now);
   void hear(std::uint64_t token, Instant now);
@@ -92,10 +95,12 @@ class Supervisor {
   Child* child_of(const char* name, pid_t process);
   Client* control_client();
   Instant next_deadline() const;
+  void look_home(Instant now);
 
   RunDir run_dir_;
   Lock lock_;
   Descriptor listener_;
+  Descriptor home_;  // the run directory, wherever it is by now
   Descriptor signals_;
   Poller poller_;
   std::deque<Child> children_;  // addresses stay
@@ -104,6 +109,8 @@ class Supervisor {
   std::uint64_t next_token_ = 16;
   bool stop_ = false;
   bool has_terminal_ = false;
+  Instant look_home_at_ = Instant::unknown();
+  bool is_home_ = true;
 };
 
 }  // namespace adieu::host

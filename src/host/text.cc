@@ -83,12 +83,12 @@ Result<Address> parse_address(std::string_view text) {
   address = {};
   // ::ffff:a.b.c.d would be the IPv4 address a.b.c.d in this house's books, which is not what was written.
   if (inet_pton(AF_INET6, whole.c_str(), address.octets.data()) == 1 && address.family() == Family::V6) return address;
-  return failed(fmt::format("`{}` is no IP address (write 10.77.0.2 or fd77::2)", text));
+  return failed(fmt::format("`{}` is no IP address (write 10.77.0.2 or fd77::2)", printable(text)));
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
   const auto bad = [&] {
-    return failed(fmt::format("`{}` is no address with a port (write 10.77.0.2:80 or [fd77::2]:80)", text));
+    return failed(fmt::format("`{}` is no address with a port (write 10.77.0.2:80 or [fd77::2]:80)", printable(text)));
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();
@@ -108,7 +108,8 @@ Result<Prefix> parse_prefix(std::string_view text) {
     const auto bits = number<unsigned>(text.substr(slash + 1));
     if (address && bits && *bits <= (address->family() == Family::V4 ? 32U : 128U)) return Prefix{*address, *bits};
   }
-  return failed(fmt::format("`{}` is no address with a prefix length (write 10.77.0.2/24 or fd77::2/64)", text));
+  return failed(
+      fmt::format("`{}` is no address with a prefix length (write 10.77.0.2/24 or fd77::2/64)", printable(text)));
 }
 
 Result<Duration> parse_duration(std::string_view text) {
@@ -116,7 +117,9 @@ Result<Duration> parse_duration(std::string_view text) {
   while (digits < text.size() && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.')) ++digits;
   const std::string_view unit = text.substr(digits);
   const std::string_view value = text.substr(0, digits);
-  const auto bad = [&] { return failed(fmt::format("`{}` is no duration (write 500ms, 25s, 2min or 1h)", text)); };
+  const auto bad = [&] {
+    return failed(fmt::format("`{}` is no duration (write 500ms, 25s, 2min or 1h)", printable(text)));
+  };
   if (value.empty()) return bad();
   if (value == "0" && unit.empty()) return Duration{};
   for (const Unit& known : kUnits) {
@@ -140,12 +143,13 @@ Result<NamedId> parse_id(std::string_view text) {
     const auto generation = number<std::uint32_t>(text.substr(dot + 1));
     if (slot && generation) return NamedId{std::string(text.substr(0, slash)), *slot, *generation};
   }
-  return failed(fmt::format("`{}` is no connection (write PLANE/SLOT.GENERATION as `adieu ls` does)", text));
+  return failed(fmt::format("`{}` is no connection (write PLANE/SLOT.GENERATION as `adieu ls` does)", printable(text)));
 }
 
 Result<std::uint64_t> parse_hex16(std::string_view text) {
   const auto value = number<std::uint64_t>(text, 16);
-  if (text.size() != 16 || !value) return failed(fmt::format("`{}` is no number of 16 hexadecimal digits", text));
+  if (text.size() != 16 || !value)
+    return failed(fmt::format("`{}` is no number of 16 hexadecimal digits", printable(text)));
   return *value;
 }
 

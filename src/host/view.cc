@@ -6,13 +6,14 @@
 #include <algorithm>
 
 #include "host/clock.h"
+#include "host/processes.h"
 #include "host/sentences.h"
 
 namespace adieu::host {
 
 using control::Truth;
 
-std::string ConnectionView::ending() const { return host::ending(seen.verdict, record, kind, now); }
+std::string ConnectionView::ending() const { return host::ending(seen.verdict, record, now); }
 
 std::vector<std::string> ConnectionView::evidence() const {
   std::vector<std::string> sentences;
@@ -51,8 +52,29 @@ Result<control::Filter> parse_filter(const std::vector<std::string>& words) {
                             std::string(std::clamp<std::size_t>(error.length, 1, kShown - (at - from)), '^')));
 }
 
+void judge(ConnectionView& view, const control::PlaneFacts& plane, Instant heartbeat,
+           const std::optional<plane::ControlStatus>& status, const NamedPolicy& policy,
+           const control::HostBook& hosts) {
+  view.kind = plane.kind;
+  view.process = plane.process;
+  const bool is_holder = plane.kind == plane::PlaneKind::Engine;
+  view.holder_process = is_holder ? plane.process : 0;
+  view.comm = is_holder ? plane.comm.data() : "";
+  view.judged_at = status ? status->swept_at : Instant::unknown();
+  view.seen = control::look_on(view.record, plane, heartbeat, policy.policy, status, hosts, view.now);
+  view.rule = rule_name(policy, view.seen.rule_number);
+}
+
+Truth match(const control::Filter& filter, const ConnectionView& view, const control::PlaneFacts& plane) {
+  const control::SubjectOf known(plane, view.record, view.now);
+  control::Subject subject = known;
+  subject.standing = view.seen.verdict.standing;
+  return filter.match(subject);
+}
+
 CensusView::CensusView(const Census& census) : census_(census) {
-  for (const PlaneSeen& plane : census.planes) planes_.push_back({facts_of(plane), plane.control.status()});
+  for (const PlaneSeen& plane : census.planes)
+    planes_.push_back({facts_of(plane.name, plane.process, plane.table), plane.control.status()});
 }
 
 void CensusView::start(ConnectionView& view, std::uint32_t plane) const {
@@ -60,12 +82,6 @@ void CensusView::start(ConnectionView& view, std::uint32_t plane) const {
   view.id.plane = seen.name;
   view.plane = plane;
   view.incarnation = seen.incarnation;
-  view.kind = seen.kind;
-  view.process = seen.process;
-  const bool is_holder = seen.kind == plane::PlaneKind::Engine;
-  view.holder_process = is_holder ? seen.process : 0;
-  view.comm = is_holder ? std::string(planes_[plane].facts.comm.data()) : std::string{};
-  view.judged_at = planes_[plane].status ? planes_[plane].status->swept_at : Instant::unknown();
   view.control = census_.control;
 }
 
@@ -76,19 +92,15 @@ void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now)
   if (seen.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
   view.id.slot = slot;
   view.id.generation = view.record.generation;
-  view.seen =
-      control::look_on(view.record, plane.facts, seen.table.heartbeat(), census_.policy.policy, plane.status, view.now);
-  const auto& names = census_.policy.rules;
-  view.rule = view.seen.rule_number < names.size() ? names[view.seen.rule_number] : std::string("built-in");
-  if (census_.control != ControlState::Running && !view.seen.not_judged_since)
+  if (seen.kind == plane::PlaneKind::Kernel) {
+    view.holder_process = view.record.beside.process;
+    view.comm = view.record.beside.comm_text();
+  }
+  judge(view, plane.facts, seen.table.heartbeat(), plane.status, census_.policy, *census_.hosts);
+  if (census_.is_local)
+    view.seen.not_judged_since.reset();
+  else if (census_.control != ControlState::Running && !view.seen.not_judged_since)
     view.seen.not_judged_since = view.judged_at;
-}
-
-Truth CensusView::match(const control::Filter& filter, const ConnectionView& view) const {
-  const control::SubjectOf known(planes_[view.plane].facts, view.record, view.now);
-  control::Subject subject = known;
-  subject.standing = view.seen.verdict.standing;
-  return filter.match(subject);
 }
 
 Walk CensusView::each(const control::Filter& filter, bool ended_too, const Visit& visit) const {
@@ -108,7 +120,7 @@ Walk CensusView::each(const control::Filter& filter, bool ended_too, const Visit
       const bool has_ended = view.record.has_ended() || census_.planes[plane].failed;
       if ((has_ended && !ended_too) || !control::contains(filter.states(), view.record.state)) continue;
       complete(view, slot, now());
-      switch (match(filter, view)) {
+      switch (match(filter, view, planes_[plane].facts)) {
         case Truth::No: continue;
         case Truth::Unknown: ++walk.unsure; continue;
         case Truth::Yes: break;

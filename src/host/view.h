@@ -41,6 +41,13 @@ struct ConnectionView {
   std::vector<std::string> advice() const;
 };
 
+// Fills in what follows from view.record at view.now: what its plane says of all its connections, how they are judged
+// with what is known of hosts.
+void judge(ConnectionView& view, const control::PlaneFacts& plane, Instant heartbeat,
+           const std::optional<plane::ControlStatus>& status, const NamedPolicy& policy,
+           const control::HostBook& hosts);
+control::Truth match(const control::Filter& filter, const ConnectionView& view, const control::PlaneFacts& plane);
+
 // What a person typed as a filter, its words joined by blanks. An error is three lines: what is wrong, the text, and a
 // caret under the place.
 Result<control::Filter> parse_filter(const std::vector<std::string>& words);
@@ -76,7 +83,6 @@ class CensusView {
   };
   void start(ConnectionView& view, std::uint32_t plane) const;
   void complete(ConnectionView& view, std::uint32_t slot, Instant now) const;
-  control::Truth match(const control::Filter& filter, const ConnectionView& view) const;
 
   const Census& census_;
   std::vector<Plane> planes_;

@@ -1,6 +1,8 @@
 // The rules of facts.h, one function a group of facts. What does not live here: memory between sweeps (sweep.cc).
 #include "kernel/facts.h"
 
+#include <algorithm>
+
 namespace adieu::kernel {
 namespace {
 
@@ -106,7 +108,77 @@ void set_sending(const Socket& socket, Record& record) {
       socket.peer_window_known && socket.peer_window == 0 && socket.send_queue > 0 && is_synchronized(socket.state);
 }
 
+plane::OwnTimer timer_of(Timer timer) {
+  switch (timer) {
+    case Timer::None: return plane::OwnTimer::None;
+    case Timer::Retransmit: return plane::OwnTimer::Retransmit;
+    case Timer::Keepalive: return plane::OwnTimer::Keepalive;
+    case Timer::TimeWait: return plane::OwnTimer::Quarantine;
+    case Timer::Persist: return plane::OwnTimer::Persist;
+    case Timer::Other: break;
+  }
+  return plane::OwnTimer::Unknown;
+}
+
+// When it was heard or heard of for the first time that the kernel still tells: it lived then.
+Instant lived_by(const Socket& socket, Instant now) {
+  if (!socket.is_whole || !is_synchronized(socket.state)) return Instant::unknown();
+  return now + socket.read_after - later(socket.since_data, socket.since_ack);
+}
+
+// The last acceptable acknowledgment came with or after the segment that led into these states. Of FIN-WAIT-1 and
+// LAST-ACK the kernel keeps no clock that says so: the application's close led there.
+Instant in_state_by(const Socket& socket, Instant now) {
+  switch (socket.state) {
+    case State::Established: return lived_by(socket, now);
+    case State::FinWait2:
+    case State::CloseWait: return socket.is_whole ? now + socket.read_after - socket.since_ack : Instant::unknown();
+    case State::Closed:
+    case State::Listen:
+    case State::SynSent:
+    case State::SynReceived:
+    case State::FinWait1:
+    case State::Closing:
+    case State::LastAck:
+    case State::TimeWait: break;
+  }
+  return Instant::unknown();
+}
+
+std::uint16_t saturated(std::uint32_t count) { return static_cast<std::uint16_t>(std::min(count, 65535U)); }
+
 }  // namespace
+
+plane::Beside beside_of(const Socket& socket, const Record& record, const Held& who, Holders& holders, Instant now) {
+  plane::Beside beside;
+  beside.network = socket.key.network;
+  beside.timer = timer_of(socket.timer);
+  beside.retries = socket.timer_retries;
+  if (socket.timer != Timer::None) beside.fires = now + socket.read_after + socket.expires;
+  beside.in_state_by = in_state_by(socket, now);
+
+  const Instant lived = lived_by(socket, now);
+  const bool has_holders = record.holder == Holder::Held || record.holder == Holder::AcceptQueue;
+  // Of a socket that may be younger than the look, the look says nothing.
+  const bool looked = holders.looked_at().is_known() && lived.is_known() && lived < holders.looked_at();
+  if (who.descriptors == 0) {
+    beside.looked = has_holders && looked;
+    beside.looked_everywhere = beside.looked && holders.everywhere();
+    return beside;
+  }
+  const Process& first = holders.process(who.process);
+  beside.looked = true;
+  beside.looked_everywhere = holders.everywhere();
+  beside.process = who.process;
+  beside.descriptor = who.descriptor;
+  beside.comm = first.comm;
+  beside.processes = saturated(who.processes);
+  beside.descriptors = saturated(who.descriptors);
+  beside.references = who.references;
+  // The kernel's clocks are a tick apart, a process's beginning is told in ticks of its own (10 ms).
+  beside.inherited = record.holder == Holder::Held && lived.is_known() && first.began > lived + kTick * 2;
+  return beside;
+}
 
 Record record_of(const Socket& socket, const Record* previous, const Seen& seen) {
   Record record;

@@ -1,7 +1,7 @@
 // What a Linux socket says, as the facts of the seam. Pure.
 //
-// What lives here: Socket -> plane::Record, and which facts this plane can know at all. What does not: identity and
-// ends (sweep.h), reading the kernel (sock_diag.h).
+// What lives here: Socket -> plane::Record and what stands beside it, and which facts this plane can know at all. What
+// does not: identity and ends (sweep.h), reading the kernel (sock_diag.h), who has what open (holders.h).
 //
 // Known exactly: endpoints, state, who holds it (but in SYN-RECEIVED and TIME-WAIT), send_shut, unread, unsent, oldest
 // unacknowledged where there is none, peer_window_closed.
@@ -23,6 +23,7 @@
 #include <optional>
 
 #include "base/time.h"
+#include "kernel/holders.h"
 #include "kernel/socket.h"
 #include "plane/command.h"
 #include "plane/record.h"
@@ -45,6 +46,10 @@ struct Seen {
   bool is_new = false;    // not there in the sweep before, which missed nothing: it came into being since
   bool is_quiet = false;  // no segment has come in since the previous record
 };
+
+// `who`: who has it open, or the listener in whose accept queue it waits.
+plane::Beside beside_of(const Socket& socket, const plane::Record& record, const Held& who, Holders& holders,
+                        Instant now);
 
 // `previous`: what was published of this connection before, if anything.
 plane::Record record_of(const Socket& socket, const plane::Record* previous, const Seen& seen);

@@ -1,39 +1,80 @@
 // The order of one sweep, and the receipts. What does not live here: clocks and loops (host).
 #include "kernel/plane.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
+#include "kernel/proc_holdings.h"
 
 namespace adieu::kernel {
+namespace {
+
+// Where a dump's sockets go, and of which network they are.
+struct Into {
+  Sweep& sweep;
+  const plane::ControlView& control;
+  std::uint32_t network;
+};
+
+}  // namespace
 
 std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
   ADIEU_ASSERT((table.abilities() & ~kAbilities) == 0);
-  auto diag = Diag::open();
-  if (!diag) return std::unexpected(diag.error());
-  return Plane(table, std::move(*diag));
+  auto networks = Networks::open();
+  if (!networks) return std::unexpected(networks.error());
+  return Plane(table, std::move(*networks));
 }
 
-Plane::Plane(plane::TableWriter& table, Diag diag)
-    : table_(&table), diag_(std::move(diag)), sweep_(std::make_unique<Sweep>(table)) {}
+Plane::Plane(plane::TableWriter& table, Networks networks)
+    : table_(&table), networks_(std::move(networks)), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
+
+void Plane::look(Instant now) {
+  holders_->begin(now);
+  std::vector<std::uint32_t> processes;
+  const VisitHolding keep = [](void* context, const Holding& holding) { static_cast<Holders*>(context)->add(holding); };
+  const ProcWalk walk = walk_proc(keep, holders_.get(), processes);
+  Sight& sight = *sight_;
+  sight.processes = walk.processes;
+  sight.processes_closed = walk.closed_to_us;
+  sight.all_processes_visible = sees_all_processes();
+  sight.networks_closed = networks_.look(processes, holders_->processes());
+  sight.networks = static_cast<std::uint32_t>(networks_.all().size());
+  holders_->finish(sight.processes_closed == 0 && sight.all_processes_visible);
+}
+
+std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
+  Into into{*sweep_, control, network.inode};
+  const Visit see_listener = [](void* context, const Socket& socket) {
+    const Into& to = *static_cast<Into*>(context);
+    Socket named = socket;
+    named.key.network = to.network;
+    to.sweep.see_listener(named);
+  };
+  const Visit see = [](void* context, const Socket& socket) {
+    const Into& to = *static_cast<Into*>(context);
+    Socket named = socket;
+    named.key.network = to.network;
+    to.sweep.see(named, to.control);
+  };
+  if (auto dumped = network.diag.dump_listeners(see_listener, &into); !dumped) return dumped;
+  return network.diag.dump(see, &into);
+}
 
 std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& control) {
   take_commands(now, control);
-  struct Into {
-    Sweep& sweep;
-    const plane::ControlView& control;
-  } into{*sweep_, control};
   sweep_->begin(now);
-  const Visit see = [](void* context, const Socket& socket) {
-    const Into& to = *static_cast<Into*>(context);
-    to.sweep.see(socket, to.control);
-  };
-  if (auto dumped = diag_.dump(see, &into); !dumped) return dumped;
-  // A dump can miss a socket that is there (sock_diag.h): it is gone when the kernel does not know its name either.
+  for (Network& network : networks_.all())
+    if (auto seen = see_all(network, control); !seen) return seen;
+  // A dump can miss a socket that is there (sock_diag.h): it is gone when the kernel does not know its name either. One
+  // whose network is no more is gone with it.
   while (const auto missing = sweep_->poll_missing()) {
-    const auto found = diag_.find(*missing);
+    Network* const network = networks_.find(missing->network);
+    std::expected<std::optional<Socket>, Error> found;
+    if (network != nullptr) found = network->diag.find(*missing);
     if (!found) return std::unexpected(found.error());
     if (*found) {
+      (*found)->key.network = missing->network;
       sweep_->see(**found, control);
     } else {
       sweep_->vanished(missing->cookie);

@@ -1,9 +1,9 @@
 // The kernel as a data plane: Linux's own TCP, read only.
 //
-// What lives here: Plane, one whole sweep and the answers to commands. What does not: the process, its clock and its
-// memory (host).
-// It watches the network namespace of the thread that opens it. It can do nothing to a connection: every command is
-// answered with a receipt that says so.
+// What lives here: Plane, one whole sweep, a look for holders, and the answers to commands. What does not: the process,
+// its clock and its memory (host).
+// It watches the network namespace of the thread that opens it, and after a look those of all processes that it may
+// enter. It can do nothing to a connection: every command is answered with a receipt that says so.
 #pragma once
 
 #include <expected>
@@ -11,18 +11,31 @@
 
 #include "base/time.h"
 #include "kernel/facts.h"
-#include "kernel/sock_diag.h"
+#include "kernel/holders.h"
+#include "kernel/network.h"
 #include "kernel/sweep.h"
 #include "plane/control_block.h"
 #include "plane/table.h"
 
 namespace adieu::kernel {
 
+// What a look could not see.
+struct Sight {
+  std::uint32_t processes = 0;
+  std::uint32_t processes_closed = 0;  // of them: what they have open may not be seen
+  std::uint32_t networks = 1;
+  std::uint32_t networks_closed = 0;  // beside them: may not be entered
+  bool all_processes_visible = true;  // false: /proc shows a part of this host's, as it does inside a container
+};
+
 class Plane {
  public:
-  // `table` outlives the plane, has no other writer, and claims no ability beyond kAbilities.
+  // `table` outlives the plane, has room for what stands beside a record and no other writer, and claims no ability
+  // beyond kAbilities.
   static std::expected<Plane, Error> open(plane::TableWriter& table);
 
+  // Who has what open, and which networks there are, from now on until the next look.
+  void look(Instant now);
   // Answers the commands that wait, then brings the table up to what the kernel says at `now` (CLOCK_MONOTONIC), then
   // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
   // not whole, and the heartbeat stands still; the next call starts afresh.
@@ -30,17 +43,25 @@ class Plane {
   // Commands alone, for a host that answers them between two sweeps.
   void take_commands(Instant now, const plane::ControlView& control);
 
+  // The plane lives, and what it said last holds; not after a sweep that failed.
+  void beat(Instant now) { table_->beat(now); }
+
   // Of the latest sweep.
   const SweepCounts& counts() const { return sweep_->counts(); }
-  // For whoever asks the kernel about one socket, timer included, between two sweeps.
-  Diag& diag() { return diag_; }
+  // For whoever asks the kernel about one socket of the own network, timer included, between two sweeps.
+  Diag& diag() { return networks_.all().front().diag; }
+  // Of the latest look.
+  const Sight& sight() const { return *sight_; }
 
  private:
-  Plane(plane::TableWriter& table, Diag diag);
+  Plane(plane::TableWriter& table, Networks networks);
+  std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   void answer(std::uint64_t number, Instant now, const plane::ControlView& control);
 
   plane::TableWriter* table_;
-  Diag diag_;
+  Networks networks_;
+  std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
+  std::unique_ptr<Holders> holders_ = std::make_unique<Holders>();
   std::unique_ptr<Sweep> sweep_;
 };
 

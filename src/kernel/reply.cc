@@ -17,23 +17,6 @@
 namespace adieu::kernel {
 namespace {
 
-State state_of(std::uint8_t kernel_state) {
-  switch (kernel_state) {
-    case BPF_TCP_ESTABLISHED: return State::Established;
-    case BPF_TCP_SYN_SENT: return State::SynSent;
-    case BPF_TCP_SYN_RECV:
-    case BPF_TCP_NEW_SYN_RECV: return State::SynReceived;
-    case BPF_TCP_FIN_WAIT1: return State::FinWait1;
-    case BPF_TCP_FIN_WAIT2: return State::FinWait2;
-    case BPF_TCP_TIME_WAIT: return State::TimeWait;
-    case BPF_TCP_CLOSE_WAIT: return State::CloseWait;
-    case BPF_TCP_LAST_ACK: return State::LastAck;
-    case BPF_TCP_LISTEN: return State::Listen;
-    case BPF_TCP_CLOSING: return State::Closing;
-    default: return State::Closed;
-  }
-}
-
 Timer timer_of(std::uint8_t kernel_timer) {
   return kernel_timer <= static_cast<std::uint8_t>(Timer::Persist) ? static_cast<Timer>(kernel_timer) : Timer::Other;
 }
@@ -80,13 +63,13 @@ int read_attribute(const nlattr* attribute, void* context) {
   return MNL_CB_OK;
 }
 
-// False: not a TCP connection that anybody asked about.
-bool read_socket(const nlmsghdr* message, Socket& socket) {
+// False: not a TCP socket of a kind that anybody asked about.
+bool read_socket(const nlmsghdr* message, bool listeners, Socket& socket) {
   inet_diag_msg said;
   std::memcpy(&said, mnl_nlmsg_get_payload(message), sizeof said);
   if (said.idiag_family != AF_INET && said.idiag_family != AF_INET6) return false;
   socket.state = state_of(said.idiag_state);
-  if (socket.state == State::Closed || socket.state == State::Listen) return false;
+  if (socket.state == State::Closed || (socket.state == State::Listen) != listeners) return false;
   socket.key.cookie = std::uint64_t{said.id.idiag_cookie[1]} << 32 | said.id.idiag_cookie[0];
   socket.key.local = endpoint_of(said.idiag_family, said.id.idiag_src, said.id.idiag_sport);
   socket.key.remote = endpoint_of(said.idiag_family, said.id.idiag_dst, said.id.idiag_dport);
@@ -113,6 +96,23 @@ int error_of(const nlmsghdr* message) {
 
 }  // namespace
 
+State state_of(std::uint8_t kernel_state) {
+  switch (kernel_state) {
+    case BPF_TCP_ESTABLISHED: return State::Established;
+    case BPF_TCP_SYN_SENT: return State::SynSent;
+    case BPF_TCP_SYN_RECV:
+    case BPF_TCP_NEW_SYN_RECV: return State::SynReceived;
+    case BPF_TCP_FIN_WAIT1: return State::FinWait1;
+    case BPF_TCP_FIN_WAIT2: return State::FinWait2;
+    case BPF_TCP_TIME_WAIT: return State::TimeWait;
+    case BPF_TCP_CLOSE_WAIT: return State::CloseWait;
+    case BPF_TCP_LAST_ACK: return State::LastAck;
+    case BPF_TCP_LISTEN: return State::Listen;
+    case BPF_TCP_CLOSING: return State::Closing;
+    default: return State::Closed;
+  }
+}
+
 Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit visit, void* context) {
   Replies replies;
   int left = static_cast<int>(batch.size());
@@ -131,7 +131,7 @@ Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit
       }
       Socket socket;
       socket.read_after = read_after;
-      if (read_socket(message, socket)) {
+      if (read_socket(message, asked.listeners, socket)) {
         ++replies.sockets;
         visit(context, socket);
       } else {

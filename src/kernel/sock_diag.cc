@@ -25,6 +25,7 @@ constexpr std::size_t kBufferBytes = 32768;
 constexpr std::uint32_t kStatesAsked = 1U << BPF_TCP_ESTABLISHED | 1U << BPF_TCP_SYN_SENT | 1U << BPF_TCP_SYN_RECV |
                                        1U << BPF_TCP_FIN_WAIT1 | 1U << BPF_TCP_FIN_WAIT2 | 1U << BPF_TCP_TIME_WAIT |
                                        1U << BPF_TCP_CLOSE_WAIT | 1U << BPF_TCP_LAST_ACK | 1U << BPF_TCP_CLOSING;
+constexpr std::uint32_t kListening = 1U << BPF_TCP_LISTEN;
 constexpr std::uint8_t kExtensionsAsked = 1U << (INET_DIAG_INFO - 1) | 1U << (INET_DIAG_SHUTDOWN - 1);
 
 std::unexpected<Error> failure(int code) {
@@ -84,9 +85,9 @@ std::expected<void, Error> Diag::connect() {
 Duration Diag::elapsed() const { return clock_now() - began_; }
 
 // A dump of the family, or one socket of it by name.
-std::expected<void, Error> Diag::ask(Family family, const SocketKey* key, Asked& asked) {
+std::expected<void, Error> Diag::ask(Family family, std::uint32_t states, const SocketKey* key, Asked& asked) {
   if (auto connected = connect(); !connected) return connected;
-  asked = {.number = ++number_, .port = mnl_socket_get_portid(socket_.get())};
+  asked = {.number = ++number_, .port = mnl_socket_get_portid(socket_.get()), .listeners = states == kListening};
   nlmsghdr* message = mnl_nlmsg_put_header(buffer_.get());
   message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
   message->nlmsg_flags = NLM_F_REQUEST;
@@ -97,7 +98,7 @@ std::expected<void, Error> Diag::ask(Family family, const SocketKey* key, Asked&
   request.sdiag_family = family == Family::V4 ? AF_INET : AF_INET6;
   request.sdiag_protocol = IPPROTO_TCP;
   request.idiag_ext = kExtensionsAsked;
-  request.idiag_states = kStatesAsked;
+  request.idiag_states = states;
   if (key != nullptr) {
     put_endpoint(key->local, family, request.id.idiag_src, request.id.idiag_sport);
     put_endpoint(key->remote, family, request.id.idiag_dst, request.id.idiag_dport);
@@ -135,9 +136,9 @@ std::expected<Replies, Error> Diag::receive(const Asked& asked, Visit visit, voi
 }
 
 // True: whole. False: interrupted, something may be missing.
-std::expected<bool, Error> Diag::dump_once(Family family, Visit visit, void* context) {
+std::expected<bool, Error> Diag::dump_once(Family family, std::uint32_t states, Visit visit, void* context) {
   Asked asked;
-  if (auto sent = ask(family, nullptr, asked); !sent) return std::unexpected(sent.error());
+  if (auto sent = ask(family, states, nullptr, asked); !sent) return std::unexpected(sent.error());
   bool whole = true;
   while (true) {
     const auto replies = receive(asked, visit, context);
@@ -149,21 +150,27 @@ std::expected<bool, Error> Diag::dump_once(Family family, Visit visit, void* con
   }
 }
 
-std::expected<void, Error> Diag::dump_family(Family family, Visit visit, void* context) {
+std::expected<void, Error> Diag::dump_family(Family family, std::uint32_t states, Visit visit, void* context) {
   for (unsigned attempt = 0; attempt < kDumpAttempts; ++attempt) {
-    const auto whole = dump_once(family, visit, context);
+    const auto whole = dump_once(family, states, visit, context);
     if (!whole) return std::unexpected(whole.error());
     if (*whole) return {};
   }
   return std::unexpected(Error{ErrorKind::Interrupted, EINTR});
 }
 
-std::expected<void, Error> Diag::dump(Visit visit, void* context) {
+std::expected<void, Error> Diag::dump(Visit visit, void* context) { return dump_states(kStatesAsked, visit, context); }
+
+std::expected<void, Error> Diag::dump_listeners(Visit visit, void* context) {
+  return dump_states(kListening, visit, context);
+}
+
+std::expected<void, Error> Diag::dump_states(std::uint32_t states, Visit visit, void* context) {
   began_ = clock_now();
   // IPv4 first: a connection request to a dual-stack listener is of family IPv4, and its socket, later, of IPv6. The
   // other way round, one that grew up between the two dumps would be in neither.
-  if (auto v4 = dump_family(Family::V4, visit, context); !v4) return v4;
-  return dump_family(Family::V6, visit, context);
+  if (auto v4 = dump_family(Family::V4, states, visit, context); !v4) return v4;
+  return dump_family(Family::V6, states, visit, context);
 }
 
 std::expected<std::vector<Socket>, Error> Diag::all() {
@@ -184,7 +191,8 @@ std::expected<std::vector<Socket>, Error> Diag::all() {
 std::expected<std::optional<Socket>, Error> Diag::find(const SocketKey& key) {
   Asked asked;
   // The kernel finds an IPv4 connection of a dual-stack socket by its IPv4 addresses.
-  if (auto sent = ask(key.local.address.family(), &key, asked); !sent) return std::unexpected(sent.error());
+  if (auto sent = ask(key.local.address.family(), kStatesAsked, &key, asked); !sent)
+    return std::unexpected(sent.error());
   std::optional<Socket> found;
   const Visit keep = [](void* context, const Socket& socket) {
     *static_cast<std::optional<Socket>*>(context) = socket;
@@ -203,6 +211,7 @@ std::string_view name(ErrorKind kind) {
     case ErrorKind::Interrupted: return "every dump was interrupted";
     case ErrorKind::NotUnderstood: return "the kernel's answer was not understood";
     case ErrorKind::System: return "system error";
+    case ErrorKind::Rejected: return "the BPF program was rejected";
   }
   return "unknown";
 }

@@ -32,7 +32,9 @@ class Diag {
 
   // Each TCP socket in any state but LISTEN and CLOSED, in no order; after an interruption the visits begin again.
   [[nodiscard]] std::expected<void, Error> dump(Visit visit, void* context);
-  // The same as a list, each socket once, by cookie.
+  // Each socket that listens, likewise.
+  [[nodiscard]] std::expected<void, Error> dump_listeners(Visit visit, void* context);
+  // Connections as a list, each once, by cookie.
   [[nodiscard]] std::expected<std::vector<Socket>, Error> all();
   // One socket by name; nullopt: there is none of that cookie (any more).
   [[nodiscard]] std::expected<std::optional<Socket>, Error> find(const SocketKey& key);
@@ -43,10 +45,11 @@ class Diag {
   };
   Diag() = default;
   std::expected<void, Error> connect();
-  std::expected<void, Error> ask(Family family, const SocketKey* key, Asked& asked);
+  std::expected<void, Error> ask(Family family, std::uint32_t states, const SocketKey* key, Asked& asked);
   std::expected<Replies, Error> receive(const Asked& asked, Visit visit, void* context);
-  std::expected<void, Error> dump_family(Family family, Visit visit, void* context);
-  std::expected<bool, Error> dump_once(Family family, Visit visit, void* context);
+  std::expected<void, Error> dump_states(std::uint32_t states, Visit visit, void* context);
+  std::expected<void, Error> dump_family(Family family, std::uint32_t states, Visit visit, void* context);
+  std::expected<bool, Error> dump_once(Family family, std::uint32_t states, Visit visit, void* context);
   Duration elapsed() const;
 
   std::unique_ptr<mnl_socket, Close> socket_;  // null after a failure that left it in an unknown condition

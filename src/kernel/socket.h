@@ -15,11 +15,12 @@
 namespace adieu::kernel {
 
 enum class ErrorKind : std::uint8_t {
-  NotPermitted = 1,   // EPERM, EACCES: a policy (seccomp, LSM) forbids netlink; sock_diag itself needs no capability
-  NotSupported = 2,   // this kernel has no sock_diag, or no tcp_diag
+  NotPermitted = 1,   // a policy (seccomp, LSM) forbids netlink, which needs no capability; BPF needs some
+  NotSupported = 2,   // this kernel has no sock_diag, no tcp_diag, no BTF, or lacks what a BPF program is attached to
   Interrupted = 3,    // the kernel called every dump inconsistent, as often as we asked
   NotUnderstood = 4,  // an answer that is no answer: cut short, or to somebody else's question
   System = 5,         // any other errno
+  Rejected = 6,       // this kernel would not load a BPF program of ours: bpf_words() says why
 };
 struct Error {
   ErrorKind kind = ErrorKind::System;
@@ -47,6 +48,7 @@ struct SocketKey {
   Endpoint local;
   Endpoint remote;
   std::uint32_t interface = 0;  // SO_BINDTODEVICE; 0: any
+  std::uint32_t network = 0;    // inode of the network namespace in which these addresses mean something
   bool operator==(const SocketKey&) const = default;
 };
 

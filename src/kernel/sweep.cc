@@ -5,12 +5,36 @@
 #include "kernel/facts.h"
 
 namespace adieu::kernel {
+namespace {
+
+// In one state, two readings of one timer are one, and what is heard again makes the state no younger.
+void settle(const plane::Beside& before, plane::Beside& reading) {
+  const Instant fires = before.fires;
+  if (fires.is_known() && fires - kTick <= reading.fires && reading.fires <= fires + kTick) reading.fires = fires;
+  if (before.in_state_by.is_known()) reading.in_state_by = earlier(before.in_state_by, reading.in_state_by);
+}
+
+}  // namespace
 
 void Sweep::begin(Instant now) {
   now_ = now;
   ++sweep_;
   cursor_ = 0;
   counts_ = {};
+  listeners_.clear();
+}
+
+// What waits in an accept queue belongs to whoever has the listener open: the one at its address, or at any.
+Held Sweep::held_by(const Socket& socket, const plane::Record& record) {
+  if (record.holder != plane::Holder::AcceptQueue) return holders_.of(socket.inode);
+  const Socket* found = nullptr;
+  for (const Socket& listener : listeners_) {
+    const Endpoint& at = listener.key.local;
+    if (listener.key.network != socket.key.network || at.port != socket.key.local.port) continue;
+    if (at.address == socket.key.local.address) return holders_.of(listener.inode);
+    if (at.address.is_unspecified()) found = &listener;
+  }
+  return found != nullptr ? holders_.of(found->inode) : Held{};
 }
 
 void Sweep::see(const Socket& socket, const plane::ControlView& control) {
@@ -34,9 +58,11 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
   connections_[*slot] = {.cookie = socket.key.cookie,
                          .sweep = sweep_,
                          .interface = socket.key.interface,
+                         .network = socket.key.network,
                          .segments_in = socket.segments_in,
                          .counts_segments = socket.is_whole};
   slots_.emplace(socket.key.cookie, *slot);
+  table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_, now_));
   table_.event(plane::EventKind::Opened, *slot);
   ++counts_.opened;
   ++counts_.seen;
@@ -46,8 +72,12 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   Connection& connection = connections_[slot];
   const plane::Record previous = table_.last(slot);
   const bool is_quiet = socket.is_whole && connection.counts_segments && connection.segments_in == socket.segments_in;
-  const plane::Record record = record_of(socket, &previous, {.now = now_, .is_new = false, .is_quiet = is_quiet});
+  plane::Record record = record_of(socket, &previous, {.now = now_, .is_new = false, .is_quiet = is_quiet});
+  record.beside = beside_of(socket, record, held_by(socket, record), holders_, now_);
+  if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
+  if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
+  record.beside = previous.beside;
   if (record != previous) table_.publish(slot, record);
   if (record.state != previous.state) table_.event(plane::EventKind::StateChanged, slot);
   if (connection.sweep != sweep_) ++counts_.seen;
@@ -63,8 +93,11 @@ std::optional<SocketKey> Sweep::poll_missing() {
     const Connection& connection = connections_[slot];
     if (connection.cookie == 0 || connection.sweep == sweep_) continue;
     const plane::Record last = table_.last(slot);
-    return SocketKey{
-        .cookie = connection.cookie, .local = last.local, .remote = last.remote, .interface = connection.interface};
+    return SocketKey{.cookie = connection.cookie,
+                     .local = last.local,
+                     .remote = last.remote,
+                     .interface = connection.interface,
+                     .network = connection.network};
   }
   return std::nullopt;
 }

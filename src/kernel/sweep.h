@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/holders.h"
 #include "kernel/socket.h"
 #include "plane/control_block.h"
 #include "plane/table.h"
@@ -30,11 +31,13 @@ struct SweepCounts {
 
 class Sweep {
  public:
-  // `table` outlives the sweep, and has no other writer.
-  explicit Sweep(plane::TableWriter& table) : table_(table) {}
+  // Both outlive the sweep. `table` has room for what stands beside a record, and no other writer.
+  Sweep(plane::TableWriter& table, Holders& holders) : table_(table), holders_(holders) {}
 
   // input
   void begin(Instant now);
+  // In any order with see(), before those that wait in its accept queue.
+  void see_listener(const Socket& listener) { listeners_.push_back(listener); }
   void see(const Socket& socket, const plane::ControlView& control);
   void vanished(std::uint64_t cookie);
   void finish();
@@ -50,6 +53,7 @@ class Sweep {
     std::uint64_t cookie = 0;  // 0: the slot holds no live connection
     std::uint32_t sweep = 0;   // in which it was met last
     std::uint32_t interface = 0;
+    std::uint32_t network = 0;
     std::uint32_t segments_in = 0;
     bool counts_segments = false;  // segments_in is of a whole socket
   };
@@ -57,7 +61,11 @@ class Sweep {
   void meet(std::uint32_t slot, const Socket& socket);
   void open(const Socket& socket, const plane::ControlView& control);
 
+  Held held_by(const Socket& socket, const plane::Record& record);
+
   plane::TableWriter& table_;
+  Holders& holders_;
+  std::vector<Socket> listeners_;
   std::unordered_map<std::uint64_t, std::uint32_t> slots_;  // by cookie; looked up only, never walked
   std::vector<Connection> connections_;                     // by slot
   Instant now_;

@@ -1,11 +1,13 @@
 // What every connection has, as its plane reports it: facts, never opinions.
 //
-// What lives here: Record, the value that a slot of the connection table holds. What does not: the slot's 128 octets
-// (table.h), what only some connections have, verdicts (control).
-// A fact that a plane cannot know is marked unknown (Instant::unknown(), Known::Unknown, kUnknownCount), never guessed.
+// What lives here: Record, the value that a slot of the connection table holds, and Beside, what only a plane knows
+// that watches another's TCP. What does not: their octets (table.h), verdicts (control). A fact that a plane cannot
+// know is marked unknown (Instant::unknown(), Known::Unknown, kUnknownCount), never guessed.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "base/address.h"
 #include "base/terms.h"
@@ -24,6 +26,45 @@ enum class Holder : std::uint8_t {
 };
 
 inline constexpr std::uint32_t kUnknownCount = UINT32_MAX;
+
+// The clock that somebody else's TCP runs for a connection, beyond our control.
+enum class OwnTimer : std::uint8_t {
+  Unknown = 0,
+  None = 1,        // nothing is armed: by itself it stays as it is for ever
+  Retransmit = 2,  // ends the connection after some more retransmissions
+  Keepalive = 3,
+  Quarantine = 4,  // TIME-WAIT, or an orphan's FIN-WAIT-2: ends it when it fires
+  Persist = 5,     // zero-window probes: endless as long as the peer answers them
+};
+inline constexpr unsigned kOwnTimers = 6;
+// In the words of ss: "on", "keepalive", "timewait", "persist"; "none", "unknown".
+std::string_view name(OwnTimer timer);
+
+// What a plane knows that finds connections in another's TCP, the kernel's: who has them open, and which clock is set.
+struct Beside {
+  // One of the processes that have it open, the longest-lived first; of one that waits in an accept queue, of those
+  // that have its listener open. 0: none was found.
+  std::uint32_t process = 0;
+  std::int32_t descriptor = -1;
+  std::array<char, 16> comm{};     // of `process`; what follows the name is 0
+  std::uint16_t processes = 0;     // that have it open; saturating
+  std::uint16_t descriptors = 0;   // in all of them; saturating
+  std::uint32_t references = 0;    // to the open file, also from outside all descriptor tables; 0: not known
+  bool looked = false;             // somebody looked for holders
+  bool looked_everywhere = false;  // into every process: one that was not found is in no descriptor table
+  bool inherited = false;          // the connection is older than every process that has it open
+  std::uint32_t network = 0;       // inode of its network namespace; 0: not known
+  OwnTimer timer = OwnTimer::Unknown;
+  std::uint8_t retries = 0;  // of that timer, so far
+  Instant fires{};           // when the timer does
+  Instant in_state_by{};     // it was in its present state at that time already; unknown(): nothing is known
+
+  constexpr std::string_view comm_text() const {
+    const std::string_view all(comm.data(), comm.size());
+    return all.substr(0, all.find(char{}));
+  }
+  bool operator==(const Beside&) const = default;
+};
 
 struct Record {
   std::uint32_t generation = 0;  // of the slot; 0: never used
@@ -60,6 +101,8 @@ struct Record {
   std::uint32_t unread = kUnknownCount;  // octets received that the application has not read
   std::uint32_t unsent = kUnknownCount;  // octets the application gave that the peer has not acknowledged
   std::uint64_t ended_by = 0;            // the verdict that commanded the end; 0: none did. Only once ended.
+
+  Beside beside;  // as it was given when a table has room for it (Capacity::beside)
 
   constexpr bool has_ended() const { return reason != EndReason::None; }
   bool operator==(const Record&) const = default;

@@ -1,4 +1,4 @@
-// Packing of records; slot_words.h says what stands where.
+// Packing of records and what stands beside them; slot_words.h says what stands where.
 #include "plane/slot_words.h"
 
 #include <cstring>
@@ -126,5 +126,55 @@ bool unpack_glance(const GlanceWords& w, Glance& g) {
 }
 
 bool has_ended(std::uint64_t word5) { return field(word5, kReason, 4) != 0; }
+
+// Word 3: network of 32, timer 8, retries 8, three flags.
+constexpr unsigned kTimer = 32;
+constexpr unsigned kRetries = 40;
+constexpr unsigned kBesideFlags = 48;
+
+BesideWords pack_beside(const Beside& b) {
+  BesideWords w{};
+  w[0] = pack(b.process, static_cast<std::uint32_t>(b.descriptor));
+  w[1] = std::uint64_t{b.processes} | std::uint64_t{b.descriptors} << 16 | std::uint64_t{b.references} << 32;
+  w[2] = std::uint64_t{b.network} | static_cast<std::uint64_t>(b.timer) << kTimer |
+         std::uint64_t{b.retries} << kRetries | std::uint64_t{b.looked} << kBesideFlags |
+         std::uint64_t{b.looked_everywhere} << (kBesideFlags + 1) | std::uint64_t{b.inherited} << (kBesideFlags + 2);
+  w[3] = from_signed(b.fires.ns);
+  w[4] = from_signed(b.in_state_by.ns);
+  std::memcpy(&w[5], b.comm.data(), b.comm.size());
+  return w;
+}
+
+bool unpack_beside(const BesideWords& w, Beside& b) {
+  const std::uint64_t timer = field(w[2], kTimer, 8);
+  if (timer >= kOwnTimers || w[2] >> (kBesideFlags + 3) != 0) return false;
+  b.process = low(w[0]);
+  b.descriptor = static_cast<std::int32_t>(high(w[0]));
+  b.processes = static_cast<std::uint16_t>(field(w[1], 0, 16));
+  b.descriptors = static_cast<std::uint16_t>(field(w[1], 16, 16));
+  b.references = high(w[1]);
+  b.network = low(w[2]);
+  b.timer = static_cast<OwnTimer>(timer);
+  b.retries = static_cast<std::uint8_t>(field(w[2], kRetries, 8));
+  b.looked = field(w[2], kBesideFlags, 1) != 0;
+  b.looked_everywhere = field(w[2], kBesideFlags + 1, 1) != 0;
+  b.inherited = field(w[2], kBesideFlags + 2, 1) != 0;
+  b.fires.ns = to_signed(w[3]);
+  b.in_state_by.ns = to_signed(w[4]);
+  std::memcpy(b.comm.data(), &w[5], b.comm.size());
+  return true;
+}
+
+std::string_view name(OwnTimer timer) {
+  switch (timer) {
+    case OwnTimer::Unknown: return "unknown";
+    case OwnTimer::None: return "none";
+    case OwnTimer::Retransmit: return "on";
+    case OwnTimer::Keepalive: return "keepalive";
+    case OwnTimer::Quarantine: return "timewait";
+    case OwnTimer::Persist: return "persist";
+  }
+  return "?";
+}
 
 }  // namespace adieu::plane

@@ -24,7 +24,8 @@ layout::ReceiptWords pack_receipt(const Receipt& r) {
 }  // namespace
 
 std::size_t table_bytes(const Capacity& capacity) {
-  return layout::slots(capacity) * kWordBytes + std::size_t{capacity.slots} * sizeof(Slot);
+  const std::size_t a_slot = sizeof(Slot) + (capacity.beside ? layout::kBesideWords * kWordBytes : 0);
+  return layout::slots(capacity) * kWordBytes + std::size_t{capacity.slots} * a_slot;
 }
 
 TableWriter::TableWriter(MutableBytes memory, const TableSetup& setup)
@@ -39,6 +40,7 @@ TableWriter::TableWriter(MutableBytes memory, const TableSetup& setup)
   store(memory_, layout::kRings, pack(capacity_.receipts, capacity_.events));
   store(memory_, layout::kProcess, setup.process);
   store(memory_, layout::kTimeWait, from_signed(setup.time_wait.ns));
+  store(memory_, layout::kHasBeside, capacity_.beside ? 1 : 0);
   const std::size_t length = std::min(setup.name.size(), layout::kNameBytes - 1);
   if (length > 0) std::memcpy(memory_.data() + layout::kName * kWordBytes, setup.name.data(), length);
   store(memory_, layout::kHeartbeat, from_signed(Instant::unknown().ns));
@@ -89,6 +91,7 @@ std::optional<std::uint32_t> TableWriter::open(const Record& record, const Contr
   if (!slot) return std::nullopt;
   const std::uint32_t next = generation(*slot) + 1U;
   store_versioned(memory_, layout::slot(capacity_, *slot), next == 0 ? 1 : next, pack_record(record));
+  if (capacity_.beside) set_beside(*slot, {});
   store(memory_, layout::kSlotsUsed, used_);
   count(layout::kOpened);
   return slot;
@@ -97,6 +100,11 @@ std::optional<std::uint32_t> TableWriter::open(const Record& record, const Contr
 void TableWriter::publish(std::uint32_t slot, const Record& record) {
   ADIEU_ASSERT(lives(slot) && !record.has_ended());
   store_versioned(memory_, layout::slot(capacity_, slot), generation(slot), pack_record(record));
+}
+
+void TableWriter::set_beside(std::uint32_t slot, const Beside& beside) {
+  ADIEU_ASSERT(capacity_.beside && lives(slot));
+  store_versioned(memory_, layout::beside(capacity_, slot), generation(slot), pack_beside(beside));
 }
 
 void TableWriter::end(std::uint32_t slot, const Record& last, EndReason reason, std::uint64_t verdict) {
@@ -135,6 +143,11 @@ Record TableWriter::last(std::uint32_t slot) const {
   const VersionedReading reading = load_versioned(memory_, layout::slot(capacity_, slot), generation, words);
   Record record;
   ADIEU_ASSERT(reading == VersionedReading::Whole && unpack_record(words, generation, record));
+  if (capacity_.beside) {
+    BesideWords beside;
+    const VersionedReading there = load_versioned(memory_, layout::beside(capacity_, slot), generation, beside);
+    ADIEU_ASSERT(there == VersionedReading::Whole && unpack_beside(beside, record.beside));
+  }
   return record;
 }
 

@@ -32,7 +32,7 @@
 namespace adieu::plane {
 
 // Grows when the layout changes; a reader refuses any other.
-inline constexpr std::uint32_t kLayoutVersion = 2;
+inline constexpr std::uint32_t kLayoutVersion = 3;
 
 enum class PlaneKind : std::uint8_t { Engine = 1, Kernel = 2 };
 
@@ -61,6 +61,7 @@ struct Capacity {
   std::uint32_t slots = 65536;
   std::uint32_t receipts = limits::kReceiptRing;
   std::uint32_t events = limits::kEventRing;
+  bool beside = false;  // 64 octets more a slot, for Record::beside
 };
 std::size_t table_bytes(const Capacity& capacity);
 
@@ -95,7 +96,10 @@ class TableWriter {
   // Its record is published at once with `record`'s facts and a new generation. `control` tells what has been read.
   std::optional<std::uint32_t> open(const Record& record, const ControlView& control);
   // The whole record of a live slot; `record.generation` is ignored. It must not have ended. `ended_by` is not kept.
+  // What stands beside it is written by set_beside() alone, and read with the record.
   void publish(std::uint32_t slot, const Record& record);
+  // Capacity::beside only. Of a slot that has just been opened it is empty until then.
+  void set_beside(std::uint32_t slot, const Beside& beside);
   // The last word on a connection; exactly one call per open(). Writes an Ended event. `last.reason` is ignored;
   // `unread` and `unsent` are not kept (unknown from here on): the verdict stands in their place.
   void end(std::uint32_t slot, const Record& last, EndReason reason, std::uint64_t verdict);
@@ -192,6 +196,7 @@ class TableReader {
 
  private:
   TableReader() = default;
+  Beside beside(std::uint32_t slot, std::uint32_t generation) const;
   Bytes memory_;
   Capacity capacity_;
   PlaneKind kind_ = PlaneKind::Engine;

@@ -3,8 +3,8 @@
 // What lives here: offsets, in words. What does not: who writes or reads them (table.cc, table_reader.cc). Private to
 // the room `plane`. A change here is a new kLayoutVersion.
 //
-//   header (64 words) | receipts | events | padding to 128 octets | slots
-// The slots stand last: their pages are touched only as connections come, those before them at once.
+//   header (64 words) | receipts | events | padding to 128 octets | slots | what stands beside them, if anything does
+// The slots stand late: their pages are touched only as connections come, those before them at once.
 #pragma once
 
 #include "plane/table.h"
@@ -32,6 +32,7 @@ inline constexpr std::size_t kEventsWritten = 19;
 inline constexpr std::size_t kMemoryBytes = 20;
 inline constexpr std::size_t kAbilities = 21;
 inline constexpr std::size_t kTimeWait = 22;
+inline constexpr std::size_t kHasBeside = 23;
 inline constexpr std::size_t kSlotsUsed = 24;
 inline constexpr std::size_t kOpened = 25;
 inline constexpr std::size_t kEnded = 26;  // by reason
@@ -41,6 +42,7 @@ static_assert(kOutcomes + plane::kOutcomes <= kHeaderWords);
 
 inline constexpr std::size_t kSlotWords = 16;
 inline constexpr std::size_t kSlotWord5 = 5;  // ports, state, reason (slot_words.h)
+inline constexpr std::size_t kBesideWords = 8;
 inline constexpr std::size_t kReceiptWords = 8;
 inline constexpr std::size_t kEventWords = 4;
 
@@ -51,6 +53,9 @@ constexpr std::size_t slots(const Capacity& c) {
 }
 constexpr std::size_t slot(const Capacity& c, std::uint32_t index) {
   return slots(c) + std::size_t{index} * kSlotWords;
+}
+constexpr std::size_t beside(const Capacity& c, std::uint32_t index) {
+  return slot(c, c.slots) + std::size_t{index} * kBesideWords;
 }
 constexpr std::size_t receipt(const Capacity& c, std::uint64_t number) {
   return entry_at(kHeaderWords, c.receipts, kReceiptWords, number);

@@ -60,9 +60,11 @@ std::expected<TableReader, TableError> TableReader::over(Bytes memory) {
     return std::unexpected(TableError::Inconsistent);
   TableReader reader;
   reader.memory_ = memory;
-  reader.capacity_ = {.slots = low(slots), .receipts = low(rings), .events = high(rings)};
+  const std::uint64_t has_beside = load(memory, layout::kHasBeside);
+  if (has_beside > 1) return std::unexpected(TableError::Inconsistent);
+  reader.capacity_ = {.slots = low(slots), .receipts = low(rings), .events = high(rings), .beside = has_beside == 1};
   reader.kind_ = static_cast<PlaneKind>(kind);
-  // At most 2^32 of each, of at most 128 octets: no overflow in 64 bits.
+  // At most 2^32 of each, of at most 192 octets: no overflow in 64 bits.
   if (memory.size() < table_bytes(reader.capacity_)) return std::unexpected(TableError::TooSmall);
   return reader;
 }
@@ -116,7 +118,20 @@ SlotReading TableReader::read(std::uint32_t slot, Record& record) const {
     case VersionedReading::Torn: return SlotReading::Torn;
     case VersionedReading::Whole: break;
   }
-  return generation != 0 && unpack_record(words, generation, record) ? SlotReading::Whole : SlotReading::Torn;
+  if (generation == 0 || !unpack_record(words, generation, record)) return SlotReading::Torn;
+  record.beside = beside(slot, generation);
+  return SlotReading::Whole;
+}
+
+// What does not stand there whole, or belongs to another connection, is not known.
+Beside TableReader::beside(std::uint32_t slot, std::uint32_t generation) const {
+  Beside found;
+  if (!capacity_.beside) return found;
+  BesideWords words;
+  std::uint32_t whose = 0;
+  const VersionedReading reading = load_versioned(memory_, layout::beside(capacity_, slot), whose, words);
+  if (reading != VersionedReading::Whole || whose != generation || !unpack_beside(words, found)) return {};
+  return found;
 }
 
 SlotReading TableReader::glance(std::uint32_t slot, Glance& glance) const {

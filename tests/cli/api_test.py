@@ -278,8 +278,14 @@ class Document(Running):
         self.error(bad, 400)
         self.assertEqual(bad[2]["error"]["place"], {"parameter": "filter", "at": 28, "length": 4})
         for target in ("/v1/connections?limit=x", "/v1/connections?limit=-1", "/v1/connections?after=moon",
-                       "/v1/connections?fitler=x", "/v1/events?after=moon"):
+                       "/v1/connections?limit=1&limit=2", "/v1/events?after=moon"):
             self.error(self.ask(target), 400)
+        for path in DOCUMENT["paths"]:
+            target = path.replace("{plane}/{number}", identity)
+            method = "POST" if "post" in DOCUMENT["paths"][path] else "GET"
+            self.error(self.ask(target + "?fitler=x", method, "{}" if method == "POST" else None), 400, "`fitler`")
+            if method == "POST":
+                self.error(self.ask(target, method), 400, "a body is wanted")
         self.error(self.ask("/v1/events", headers={"Last-Event-ID": "1;2"}), 400)
         for target in ("/", "/v1", "/v2/status", "/v1/connections/", "/v1/connections/engine/1", at + "9", at + "/kill",
                        "/v1/connections/moon/0.1", "/v1/connections/engine/4294967295.1"):
@@ -288,7 +294,7 @@ class Document(Running):
                                ("PUT", "/v1/policy"), ("PATCH", at), ("OPTIONS", at)):
             self.error(self.ask(target, method), 405)
         for body in ("{", "[]", "1", '{"how": "kindly"}', '{"how": 1}', '{"dry_run": "yes"}', '{"hwo": "reset"}',
-                     '{"dry_run": true} x', "\xff"):
+                     '{"dry_run": true} x', "\xff", '{"dry_run": true, "dry_run": true}'):
             self.error(self.ask(at + "/end", "POST", body.encode("latin-1")), 400)
         for body in ('{"wait_s": -1}', '{"wait_s": 11}', '{"wait_s": "1"}', "[" * 20000):
             self.error(self.ask(at + "/probe", "POST", body), 400)
@@ -337,13 +343,71 @@ class Commands(Running):
             subprocess.run(["ip", "address", "replace", "10.77.0.1/24", "dev", "adieu0"], check=True)
 
     def test_what_cannot_be_asked_is_status_2_and_one_line(self):
-        for arguments, says in ((["engine/99.1"], "no connection"), (["moon"], "PLANE/SLOT"),
-                                ([f"{ENGINE}:7", "10.77.0.1:1"], "lives here"),
-                                (["engine/0.1", "--wait", "11s"], "10s")):
+        for arguments, says in ((["moon"], "PLANE/SLOT"), (["engine/0.1", "--wait", "11s"], "10s"),
+                                (["mo\x1b[31mon"], r"mo\x1b[31mon")):
             done = self.adieu("probe", *arguments)
             self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
             self.assertRegex(done.stderr, r"\Aadieu: [^\n]+\n\Z")
             self.assertIn(says, done.stderr)
+
+    def test_what_nobody_knows_is_nothing_found(self):
+        for arguments in (["probe", "engine/99.1"], ["probe", f"{ENGINE}:7", "10.77.0.1:1"], ["end", "engine/99.1"],
+                          ["end", "--dry-run", "--json", "mo\x1b[31mon/1.1"], ["why", "engine/99.1"],
+                          ["why", "--json", f"{ENGINE}:7", "10.77.0.1:1"]):
+            done = self.adieu(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), arguments)
+            self.assertRegex(done.stderr, r"\Aadieu: there is no [ -~]+\n\Z", arguments)
+
+    def test_what_has_ended_before_is_told_and_no_trouble(self):
+        _, identity = self.peer()
+        self.assertEqual(self.adieu("end", "--reset", identity).returncode, 1)
+        for flags in ([], ["--reset"]):
+            again = self.adieu("end", identity, *flags)
+            self.assertEqual((again.returncode, again.stderr), (1, ""))
+            self.assertEqual(again.stdout, f"{identity}: it had ended before\n")
+        self.assertEqual(self.adieu("end", "--dry-run", identity).returncode, 1)
+
+    def control(self):
+        return self.ask("/v1/status")[2]["control"]["pid"]
+
+    def test_an_order_waits_for_a_control_plane_that_starts_again(self):
+        _, identity = self.peer()
+        os.kill(self.control(), signal.SIGKILL)
+        done = self.adieu("probe", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+        os.kill(self.control(), signal.SIGKILL)
+        done = self.adieu("end", "--reset", "src", f"{ENGINE}:7", "and", "dst",
+                          "{}:{}".format(*self.peers[-1].getsockname()))
+        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+
+    def test_a_stopped_control_plane_is_sent_no_order(self):
+        _, identity = self.peer()
+        control = self.control()
+        os.kill(control, signal.SIGSTOP)
+        try:
+            for arguments in (["probe", identity], ["end", identity], ["end", "plane", "engine"]):
+                began = time.monotonic()
+                done = self.adieu(*arguments)
+                self.assertLess(time.monotonic() - began, 4)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertRegex(done.stderr, r"\Aadieu: [^\n]+ not answered within 2s: nothing was ordered\n\Z")
+        finally:
+            os.kill(control, signal.SIGCONT)
+        self.wait_until(lambda: self.ask(f"/v1/connections/{identity}")[2]["state"] == "ESTABLISHED")
+
+    def test_an_order_that_is_never_answered_is_given_up(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
+            server.bind(directory + "/api.sock")
+            server.listen()
+            probe = subprocess.Popen([ADIEU, "probe", "engine/0.1", "--wait", "100ms", "--run-dir", directory],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            alive, _ = server.accept()
+            alive.recv(4096)
+            alive.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            order, _ = server.accept()
+            with alive, order:
+                self.assertEqual(probe.communicate(timeout=12)[0], "")
+            self.assertEqual(probe.returncode, 2)
 
     def test_a_dry_run_says_who_would_see_what_and_does_nothing(self):
         _, identity = self.peer()
@@ -410,7 +474,7 @@ class Commands(Running):
         engine = self.ask("/v1/connections?limit=1&filter=plane%20engine")[2]["connections"][0]["pid"]
         os.kill(engine, signal.SIGSTOP)
         try:
-            with UnixStream(self.socket, f"/v1/connections/{identity}/probe", "POST") as waiting:
+            with UnixStream(self.socket, f"/v1/connections/{identity}/probe", "POST", body="{}") as waiting:
                 began = time.monotonic()
                 self.assertEqual(self.ask("/v1/status")[0], 200)
                 self.assertEqual(self.ask(f"/v1/connections/{identity}")[0], 200)
@@ -424,11 +488,11 @@ class Commands(Running):
 class UnixStream:
     """A request whose answer is read line by line."""
 
-    def __init__(self, path, target, method="GET", headers=()):
+    def __init__(self, path, target, method="GET", headers=(), body=""):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(15)
         self.socket.connect(path)
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Content-Length: 0", *headers, "", ""]
+        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", body]
         self.socket.sendall("\r\n".join(lines).encode())
         self.file = self.socket.makefile("r", newline="\n")
 
@@ -569,6 +633,21 @@ class Rights(Running):
         self.assertEqual(self.ask("/v1/status", token=TOKEN, loopback=True)[0], 200)
         self.assertEqual(self.ask("/metrics", token=TOKEN, loopback=True)[0], 200)
         self.assertEqual(self.ask(end, "POST", {"how": "reset"}, token=TOKEN, loopback=True)[2]["done"], True)
+
+    def test_a_port_that_is_taken_is_told_with_what_to_do(self):
+        address = f"127.0.0.1:{PORT}"
+        with tempfile.TemporaryDirectory() as directory:
+            up = subprocess.Popen([ADIEU, "up", "--run-dir", directory + "/run", "--plane", "kernel", "--http", address,
+                                   "--http-token-file", str(self.token_file)], text=True, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE)
+            try:
+                said = up.stderr.readline()
+                self.assertIn(f"the API is not served at http://{address}", said)
+                self.assertIn("another port for --http", said)
+                self.wait_until(lambda: os.path.exists(directory + "/run/api.sock"))
+            finally:
+                up.terminate()
+                self.assertEqual(up.communicate(timeout=15)[1], "")
 
     def test_a_token_or_an_address_that_protects_nobody_is_refused(self):
         with tempfile.TemporaryDirectory() as directory:

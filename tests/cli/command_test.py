@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -84,12 +85,13 @@ class Words(unittest.TestCase):
         self.assertEqual(up.stderr, "adieu: the policy has mistakes\n" + done.stdout)
 
     def test_show_derives_what_follows_from_each_rule(self):
-        file = self.policy('[[rule]]\nname = "web"\nmatch = "dport = :443"\nloss = 0.1\n[default]\nprobes = 40\n')
+        file = self.policy('[[rule]]\nname = "web"\nmatch = "dport = :443"\n'
+                           'loss = 0.1\nkeep_path = "learned"\n[default]\nprobes = 40\n')
         done = adieu("policy", "show", file)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         web, default = done.stdout.splitlines()[2:4]
-        self.assertRegex(web, r"^web +dport = :443 .* 13  +7\.7 s  +1 min 40 s ")
-        self.assertRegex(default, r"^default +everything .* 40 \(set\)  +2\.5 s  +1 min 40 s ")
+        self.assertRegex(web, r"^web +dport = :443 .* 13  +7\.7 s  +1 min 40 s .* learned  +gone: reset")
+        self.assertRegex(default, r"^default +everything .* 40 \(set\)  +2\.5 s  +1 min 40 s .* no  +gone: reset")
 
     def refused(self, *arguments, says, **more):
         done = adieu(*arguments, **more)
@@ -127,6 +129,9 @@ class Words(unittest.TestCase):
         self.refused("log", "--since", "soon", says="25s")
         self.refused("log", "--limit", "0", says="--limit")
         self.refused("why", "engine", says="PLANE/SLOT.GENERATION")
+        self.refused("why", "en\x1b[31mgine\n", says=r"`en\x1b[31mgine\x0a`")
+        self.refused("f\x1bly", says=r"f\x1bly")
+        self.refused("ls", "--run-dir", "/\x1b[31m", says=r"/\x1b[31m")
         self.refused("why", "10.0.0.1:80", "there", says="10.77.0.2:80")
 
     def test_a_filter_that_says_nothing_is_shown_with_the_place(self):
@@ -199,6 +204,7 @@ class Running(unittest.TestCase):
         self.assertEqual(ls("pid", str(engine["pid"]))[0], 1)
         self.assertEqual(ls("comm", "adieu-engine", "--sort", "age")[0], 1)
         self.assertEqual(ls("state", "time-wait"), (0, "no connections\n"))
+        self.assertEqual(ls("--never", "plane", "engine")[1].splitlines()[1].split()[-1], engine["id"])
         unsure = ls("pid", "4711")
         self.assertEqual((unsure[0], "1 more may match" in unsure[1]), (0, True), unsure)
         why = adieu("why", engine["id"], "--run-dir", run_dir)
@@ -214,9 +220,9 @@ class Running(unittest.TestCase):
         self.assertEqual(once.returncode, 1)
         self.assertIn(engine["id"], once.stdout)
         self.assertLessEqual(len(once.stdout.splitlines()), 24)
-        self.live(run_dir)
+        self.live(run_dir, engine)
 
-    def live(self, run_dir):
+    def live(self, run_dir, engine):
         """watch in a terminal: opens one, goes back, quits, and leaves the terminal as it was."""
         pid, terminal = pty.fork()
         if pid == 0:
@@ -239,8 +245,29 @@ class Running(unittest.TestCase):
         until(b"waits for")
         os.write(terminal, b"q")
         until(b"Local:Port")
-        os.write(terminal, b"/state time-wait\r")
+        os.write(terminal, b"/state time-wair\x7ft\r")
         until(b"adieu: 0 connections, by ends, state time-wait")
+        os.write(terminal, b"/")
+        until(b"filter: state time-wait_")
+        os.write(terminal, b"\x15")
+        until(b"filter: _")
+        os.write(terminal, b"plane engine\r")
+        until(b"adieu: 1 connection, by ends, plane engine")
+        # Ends and ID are there at any width, and everything where there is room.
+        wide = f"Local:Port.*Peer:Port.*Process.*Ends.*{engine['id']}".encode()
+        narrow = f"\\APeer:Port +Ends +ID.*{engine['id']}".encode()
+        for columns, pattern in ((200, wide), (60, narrow)):
+            termios.tcsetwinsize(terminal, (24, columns))
+            os.kill(pid, signal.SIGWINCH)
+            deadline = time.monotonic() + 5
+            frame = b""
+            while not re.search(pattern, frame, re.DOTALL):
+                self.assertLess(time.monotonic(), deadline, (columns, frame))
+                if select.select([terminal], [], [], 0.1)[0]:
+                    seen = (seen + os.read(terminal, 65536))[-8192:]
+                    frames = re.sub(rb"\x1b\[[0-9;]*m", b"", seen).split(b"\x1b[H")
+                    frame = frames[-2].split(b"\r\n", 1)[-1] if len(frames) > 2 else b""
+            self.assertLessEqual(max(map(len, re.sub(rb"\x1b\[[A-Z]", b"", frame).split(b"\r\n"))), columns)
         os.write(terminal, b"q")
         until(b"\x1b[?1049l")
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
@@ -273,7 +300,13 @@ class Running(unittest.TestCase):
         self.assertTrue(by_name["evidence"])
         self.assertIn(engine["id"], adieu("ls", "--run-dir", run_dir).stdout)
         self.look_at(engine, run_dir)
-        self.assertEqual(adieu("why", "engine/999.1", "--run-dir", run_dir).returncode, 0)
+        kernel = adieu("why", rows[1]["id"], "--run-dir", run_dir).stdout
+        self.assertRegex(kernel, r"\nrule +[^\n]*its plane only reports, and takes neither questions nor commands\n")
+        self.assertIn("its data plane has no question for it", kernel)
+        self.assertNotIn("at the earliest", kernel)
+        unknown = adieu("why", "engine/999.1", "--run-dir", run_dir)
+        self.assertEqual((unknown.returncode, unknown.stdout), (0, ""))
+        self.assertIn("there is no such connection", unknown.stderr)
 
         second = adieu("up", "--run-dir", run_dir)
         self.assertEqual(second.returncode, 2)

@@ -87,6 +87,20 @@ printf '%s\\n' "${COMPREPLY[@]}"
         self.assertEqual(self.complete("adieu", "completion", "z"), ["zsh"])
         self.assertEqual(self.complete("adieu", "ls", "--no-such"), [])
 
+    def test_bash_completes_filters_by_the_words_that_the_parser_knows(self):
+        refusal = run(ADIEU, "ls", "moon").stderr.splitlines()[0]
+        known = set(re.split(r",\s*|\s+or\s+", refusal.split("write ")[1]))
+        self.assertGreater(len(known), 15)
+        for command in ("ls", "watch", "end"):
+            self.assertLessEqual(known, set(self.complete("adieu", command, "")))
+            self.assertEqual(self.complete("adieu", command, "state", "close"), ["closed", "close-wait"])
+            self.assertEqual(self.complete("adieu", command, "state", "closed", "or", "standing", "=", "g"), ["gone"])
+            for word in ("state", "standing", "held", "holder", "eof", "family"):
+                for value in self.complete("adieu", command, word, ""):
+                    done = run(ADIEU, "ls", "--run-dir", "/nonexistent", word, value)
+                    self.assertNotIn("filter:", done.stderr, (word, value))
+        self.assertNotIn("standing", self.complete("adieu", "why", ""))
+
 
 class Man(unittest.TestCase):
     def test_every_command_has_a_page_without_a_warning(self):

@@ -1,6 +1,7 @@
 // What rules do beyond asking: to the forgotten, to orphans, to whatever they match, on a person's word, over a budget.
 #include <gtest/gtest.h>
 
+#include "control/onlooker.h"
 #include "world.h"
 
 using namespace adieu;
@@ -384,6 +385,96 @@ TEST(HostBook, TakesMoreQuestionsForAProofWhereMoreGetLostThanAssumed) {
   EXPECT_GT(fewest, 2 * settings.rule.probes_needed);
   EXPECT_LT(fewest, probes_needed(0.5));
   EXPECT_EQ(world.peers.size(), 0U);
+}
+
+TEST(HostBook, WhatWasMeasuredOfAHostOutlivesTheControlPlane) {
+  WorldSettings settings;
+  settings.rule.assumed_loss = 0.05;
+  settings.rule.probes_needed = probes_needed(0.05);
+  settings.loss = 0.4;
+  World world(settings);
+  for (int i = 0; i < 20; ++i) world.open(half_closed(world.now));
+  world.run_for(1_h);
+  ASSERT_EQ(world.ledger.hosts.size(), 1U);
+  EXPECT_LT(world.ledger.writes_of_hosts, world.ledger.hosts.begin()->second.asked / 10U);  // not with every answer
+  world.kill_control();
+  const auto before = world.ledger.verdicts.size();
+  for (auto& [slot, peer] : world.peers) peer.there = false;
+  world.start_control();
+  world.run_for(20_s);
+  // Whoever looks on with what the ledger keeps sees the same N as the new control plane.
+  HostBook known;
+  for (const auto& [address, host] : world.ledger.hosts) known.know(host);
+  const Onlook seen = look_on(world.peers.begin()->second.record, kPlane, world.reader().heartbeat(),
+                              Policy(settings.rule), world.view().status(), known, world.now);
+  EXPECT_GT(seen.rule.probes_needed, 2 * settings.rule.probes_needed);
+  world.run_for(20_min);
+  std::uint32_t fewest = UINT32_MAX;
+  for (auto i = before; i < world.ledger.verdicts.size(); ++i)
+    if (world.ledger.verdicts[i].decision.verdict.standing == Standing::Gone)
+      fewest = std::min(fewest, world.ledger.verdicts[i].decision.verdict.unanswered);
+  EXPECT_GE(fewest, seen.rule.probes_needed);
+  EXPECT_EQ(world.peers.size(), 0U);
+}
+
+TEST(HostBook, TellsWhatItLearnedOfAHostUntilThatIsKept) {
+  HostBook book;
+  const Address address = Address::v4(10, 0, 0, 2);
+  const auto host = book.attend(address);
+  for (int i = 0; i < 24; ++i) book.answered(host, 1);
+  EXPECT_TRUE(book.learned().empty());  // 48 fates are too few
+  book.answered(host, 1);
+  const std::vector<HostLearned> expected{{address, 50, 25, Duration::max()}};
+  EXPECT_EQ(book.learned(), expected);
+  EXPECT_EQ(book.learned(), expected);  // nobody has kept it yet
+  book.kept();
+  EXPECT_TRUE(book.learned().empty());
+  for (int i = 0; i < 24; ++i) book.answered(host, 1);
+  EXPECT_TRUE(book.learned().empty());  // the same share, from fewer than twice the questions
+  book.answered(host, 1);
+  EXPECT_EQ(book.learned().size(), 1U);
+  book.kept();
+  book.forgot(host, 60_s);
+  EXPECT_EQ(book.learned().at(0).path_timer, 60_s);
+  book.kept();
+  book.forgot(host, 60_s);
+  EXPECT_TRUE(book.learned().empty());
+}
+
+TEST(HostBook, KnowsWhatAnEarlierOneLearnedAndTakesNoNonsense) {
+  HostBook book;
+  const HostLearned told{Address::v4(10, 0, 0, 2), 100, 40, 60_s};
+  book.know(told);
+  EXPECT_EQ(book.facts(told.host).lost, 0.4);
+  EXPECT_EQ(book.facts(told.host).path_timer, 60_s);
+  EXPECT_EQ(book.shortest_path_timer(), 60_s);
+  EXPECT_TRUE(book.learned().empty());  // it is kept already
+  book.know({told.host, 100, 0, Duration::max()});
+  EXPECT_EQ(book.facts(told.host).lost, 0.4);
+  book.know({Address::v4(10, 0, 0, 3), 100, 101, Duration::max()});
+  EXPECT_EQ(book.facts(Address::v4(10, 0, 0, 3)).lost, 0);
+}
+
+TEST(HostBook, TakesNoMoreThanItHasRoomForFromAnEarlierOne) {
+  HostBook book;
+  for (std::size_t i = 0; i <= HostBook::kMost; ++i)
+    book.know({Address::v4(10, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
+                           static_cast<std::uint8_t>(i)),
+               100, 40, 60_s});
+  EXPECT_EQ(book.size(), HostBook::kMost);
+}
+
+TEST(HostBook, WhatAFullDiskDidNotTakeIsToldAgain) {
+  WorldSettings settings;
+  settings.loss = 0.3;
+  World world(settings);
+  for (int i = 0; i < 20; ++i) world.open(half_closed(world.now));
+  world.ledger.full = true;
+  world.run_for(30_min);
+  EXPECT_TRUE(world.ledger.hosts.empty());
+  world.ledger.full = false;
+  world.run_for(2_s);
+  EXPECT_EQ(world.ledger.hosts.size(), 1U);
 }
 
 TEST(Path, IsNamedByTheTimerThatFitsWhenAResetAnswersAQuestionAfterSilence) {

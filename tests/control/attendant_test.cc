@@ -295,8 +295,8 @@ TEST(Onlooker, SaysTheSameAsTheControlPlaneWhileThatAttends) {
   World world;
   const auto slot = vanished(world);
   world.run_for(60_s);
-  const Onlook seen =
-      look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(), world.now);
+  const Onlook seen = look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(),
+                              HostBook(), world.now);
   EXPECT_FALSE(seen.not_judged_since);
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);
   EXPECT_EQ(seen.rule, Rule{});
@@ -309,8 +309,8 @@ TEST(Onlooker, SaysSinceWhenNobodyJudgedAndCallsNobodyGoneForIt) {
   const Instant last = world.view().status()->swept_at;
   world.kill_control();
   world.run_for(1_h);
-  const Onlook seen =
-      look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(), world.now);
+  const Onlook seen = look_on(world.record(slot), kPlane, world.reader().heartbeat(), Policy(), world.view().status(),
+                              HostBook(), world.now);
   ASSERT_TRUE(seen.not_judged_since);
   EXPECT_EQ(*seen.not_judged_since, last);
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);
@@ -320,7 +320,8 @@ TEST(Onlooker, SaysSinceWhenNobodyJudgedAndCallsNobodyGoneForIt) {
 TEST(Onlooker, JudgesBesideATableThatNoControlPlaneEverSaw) {
   World world;
   const auto slot = world.open(asked(half_closed(world.now), 20, 20, world.now + 30_s, world.now + 150_s));
-  const Onlook seen = look_on(world.record(slot), kPlane, Instant::unknown(), Policy(), {}, world.now + 1_h);
+  const Onlook seen =
+      look_on(world.record(slot), kPlane, Instant::unknown(), Policy(), {}, HostBook(), world.now + 1_h);
   ASSERT_TRUE(seen.not_judged_since);
   EXPECT_FALSE(seen.not_judged_since->is_known());
   EXPECT_EQ(seen.verdict.standing, Standing::Suspect);

@@ -41,12 +41,19 @@ class MemoryLedger : public Ledger {
     if (!full) pending_ends_.emplace_back(id, r);
     return !full;
   }
+  bool learned(const HostLearned& host) override {
+    if (!full) pending_hosts_[host.host] = host;
+    return !full;
+  }
   bool commit() override {
     if (!full && !commit_fails) {
       verdicts.insert(verdicts.end(), pending_.begin(), pending_.end());
       receipts.insert(receipts.end(), pending_receipts_.begin(), pending_receipts_.end());
       ends.insert(ends.end(), pending_ends_.begin(), pending_ends_.end());
+      for (const auto& [address, host] : pending_hosts_) hosts[address] = host;
+      writes_of_hosts += pending_hosts_.size();
     }
+    pending_hosts_.clear();
     pending_.clear();
     pending_receipts_.clear();
     pending_ends_.clear();
@@ -72,11 +79,14 @@ class MemoryLedger : public Ledger {
   std::vector<plane::Receipt> receipts;
   std::vector<Note> notes;
   std::vector<std::pair<plane::ConnectionId, plane::Record>> ends;
+  std::map<Address, HostLearned> hosts;
+  std::uint64_t writes_of_hosts = 0;
 
  private:
   std::vector<Row> pending_;
   std::vector<plane::Receipt> pending_receipts_;
   std::vector<std::pair<plane::ConnectionId, plane::Record>> pending_ends_;
+  std::map<Address, HostLearned> pending_hosts_;
 };
 
 struct AlignedMemory {
@@ -151,6 +161,7 @@ class World {
     plane::ControlWriter block(control_memory_.span(), 2, settings_.commands);
     attendant = std::make_unique<Attendant>(settings_.policy.value_or(Policy(settings_.rule)), ledger, now,
                                             settings_.attendant);
+    for (const auto& [address, host] : ledger.hosts) attendant->know(host);
     attendant->watch({}, *plane::TableReader::over(table_memory_.span()), block, before, now, settings_.commands);
   }
   void kill_control() { attendant.reset(); }

@@ -217,17 +217,32 @@ TEST(Prospect, WhatWouldBeLostIsCounted) {
 // ---- bodies
 
 TEST(Bodies, TakeWhatTheDocumentSaysAndNothingElse) {
-  EXPECT_EQ(parse_probe_body("")->wait, Duration{});
+  EXPECT_EQ(parse_probe_body(" {} ")->wait, Duration{});
   EXPECT_EQ(parse_probe_body(R"({"wait_s": 0.25})")->wait, milliseconds(250));
   EXPECT_EQ(parse_probe_body(R"({"wait_s": 10})")->wait, seconds(10));
   for (const char* const bad :
        {R"({"wait_s": 10.001})", R"({"wait_s": -0.001})", R"({"wait_s": null})", "[]", "{", "{}{}"})
     EXPECT_FALSE(parse_probe_body(bad)) << bad;
   EXPECT_EQ(parse_end_body(R"({"how": "silent"})")->how, EndHow::Silent);
-  EXPECT_EQ(parse_end_body(" \n")->how, std::nullopt);
+  EXPECT_EQ(parse_end_body("{}")->how, std::nullopt);
   EXPECT_TRUE(parse_end_body(R"({"dry_run": true})")->dry_run);
   for (const char* const bad : {R"({"how": ""})", R"({"dry_run": 1})", R"({"dryrun": true})", R"("reset")"})
     EXPECT_FALSE(parse_end_body(bad)) << bad;
+}
+
+TEST(Bodies, ThatAreMissingAreToldWhatIsWanted) {
+  for (const char* const none : {"", " \n"}) {
+    EXPECT_NE(parse_probe_body(none).error().text.find(R"({"wait_s":3})"), std::string::npos);
+    EXPECT_NE(parse_end_body(none).error().text.find(R"("how":"finish")"), std::string::npos);
+  }
+}
+
+TEST(Bodies, NameEachMemberOnce) {
+  const auto twice = parse_end_body(R"({"dry_run": true, "how": "reset", "dry_run": false})");
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().text, "`dry_run` is given twice");
+  EXPECT_FALSE(parse_probe_body(R"({"wait_s":1,"wait_s":1})"));
+  EXPECT_TRUE(parse_end_body(R"({"how": "reset", "dry_run": true})"));
 }
 
 TEST(Bodies, AReceiptIsReadAsItWasWritten) {

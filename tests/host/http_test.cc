@@ -129,6 +129,40 @@ TEST_F(Http, WhatIsNoHttpIsAnsweredOrDroppedAndHarmsNobody) {
   EXPECT_EQ(get("/well"), "GET /well 0");
 }
 
+TEST_F(Http, ALengthThatIsNoneOrNotTheOnlyOneIsRefusedAtOnce) {
+  const auto said = [&](std::string_view headers, std::string_view body) {
+    const Descriptor socket = connect();
+    // Our side stays open: nobody waits for a body that will not come.
+    EXPECT_TRUE(say(socket, "POST / HTTP/1.1\r\n" + std::string(headers) + "\r\n" + std::string(body)));
+    return all(socket);
+  };
+  for (const char* const bad :
+       {"Content-Length: -1\r\n", "Content-Length: +1\r\n", "Content-Length: moon\r\n", "Content-Length: 0x1\r\n",
+        "Content-Length: 1, 1\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n",
+        "Content-Length: 1\r\ncontent-length: 1\r\n"}) {
+    const Instant begun = now();
+    EXPECT_NE(said(bad, "").find("HTTP/1.1 400 "), std::string::npos) << bad;
+    EXPECT_LT(now() - begun, seconds(2)) << bad;
+  }
+  EXPECT_NE(said("Content-Length: 1\r\n", "x").find("POST / 1"), std::string::npos);
+  // Without a length there is no body, and nobody waits for one.
+  for (const char* const none : {"", "Content-Length:\r\n"}) {
+    const Instant begun = now();
+    EXPECT_NE(said(none, "").find("POST / 0"), std::string::npos) << none;
+    EXPECT_LT(now() - begun, seconds(2)) << none;
+  }
+}
+
+TEST_F(Http, AParameterIsOddIfItIsUnknownOrGivenTwice) {
+  HttpRequest request;
+  request.query = {{"a", "1"}, {"b", "1"}};
+  EXPECT_EQ(request.odd_parameter({"b", "a"}), nullptr);
+  EXPECT_EQ(*request.odd_parameter({"a"}), "b");
+  EXPECT_EQ(*request.odd_parameter({}), "a");
+  request.query.emplace_back("a", "1");
+  EXPECT_EQ(*request.odd_parameter({"a", "b"}), "a");
+}
+
 TEST_F(Http, AFaultInAnAnswerIsToldAndTheNextIsAnswered) {
   EXPECT_EQ(http_get(path, "/throw", seconds(5))->status, 500);
   EXPECT_EQ(get("/well"), "GET /well 0");

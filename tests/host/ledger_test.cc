@@ -327,6 +327,36 @@ TEST(Ledger, LetsAllRoutineQuestionsRestOnOneEntry) {
   EXPECT_EQ(book.entries({EntryKind::Policy}).size(), 1U);
 }
 
+TEST(Ledger, TellsAStartWithAnotherPolicyThanTheLast) {
+  Book book;
+  book.ledger.in_force(1);
+  SqliteLedger same(book.path());
+  same.in_force(1);
+  EXPECT_TRUE(book.entries({EntryKind::Policy}).empty());
+  same.refused_policy({"policy.toml:1:1: no"});
+  SqliteLedger other(book.path());
+  other.in_force(2);
+  const auto kept = book.entries();
+  ASSERT_EQ(kept.size(), 5U);
+  EXPECT_EQ(kept[3].kind, EntryKind::Start);
+  EXPECT_EQ(kept[4].kind, EntryKind::Policy);
+  EXPECT_EQ(summary(kept[4]), fmt::format("another policy is in force (process {}, policy {})", ::getpid(), hex16(2)));
+}
+
+TEST(Ledger, KeepsTheMistakesOfAPolicyThatWasRefused) {
+  Book book;
+  book.ledger.in_force(1);
+  std::vector<std::string> mistakes{"policy.toml:3:1: \"quoted\"\x1b and odd; write it better"};
+  mistakes.resize(30, "policy.toml:4:1: another");
+  book.ledger.refused_policy(mistakes);
+  const auto kept = book.entries({EntryKind::Policy});
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(summary(kept[0]),
+            "a policy with mistakes was refused, and the one in force stays (30 in all, the first: "
+            "policy.toml:3:1: \"quoted\"\\x1b and odd; write it better)");
+  EXPECT_NE(kept[0].detail.find("policy.toml:4:1: another"), std::string::npos);
+}
+
 TEST(Ledger, RestsNothingOnARoutineEntryThatWasNotKept) {
   Book book;
   ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}));
@@ -441,6 +471,53 @@ TEST(Ledger, ForgetsWhatIsTooOld) {
   SqliteLedger next(book.path());
   ASSERT_TRUE(next.verdict(decision(11, false), Instant{1}) && next.commit());
   EXPECT_EQ(LedgerReader::open(book.path())->oldest(), 6U);
+}
+
+control::HostLearned host_at(std::uint32_t number, std::uint32_t lost = 40) {
+  const auto octet = [&](unsigned shift) { return static_cast<std::uint8_t>(number >> shift); };
+  return {Address::v4(10, octet(16), octet(8), octet(0)), 100, lost, Duration::max()};
+}
+
+TEST(Ledger, KeepsOfEachHostWhatWasLearnedLast) {
+  Book book;
+  EXPECT_TRUE(book.ledger.learned(host_at(1, 30)));
+  EXPECT_TRUE(book.ledger.commit());
+  EXPECT_TRUE(book.ledger.learned(host_at(1, 50)));
+  control::HostLearned forgetful = host_at(2, 0);
+  forgetful.host.octets[0] = 0xfd;
+  forgetful.path_timer = seconds(350);
+  EXPECT_TRUE(book.ledger.learned(forgetful));
+  EXPECT_TRUE(book.ledger.commit());
+  const auto reader = LedgerReader::open(book.path());
+  EXPECT_EQ(reader->hosts().value(), (std::vector<control::HostLearned>{forgetful, host_at(1, 50)}));
+  EXPECT_EQ(reader->newest(), 0U) << "no entry tells of it";
+}
+
+TEST(Ledger, KeepsNoMoreHostsThanABookHoldsAndNoneThatIsTooOld) {
+  Book book;
+  constexpr auto kMost = static_cast<std::uint32_t>(control::HostBook::kMost);
+  for (std::uint32_t i = 0; i <= kMost; ++i) ASSERT_TRUE(book.ledger.learned(host_at(i)));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_EQ(ask(book.path(), "SELECT count(*) FROM host"), std::to_string(kMost));
+  EXPECT_EQ(LedgerReader::open(book.path())->hosts()->front(), host_at(kMost)) << "the oldest went";
+  ask(book.path(), "UPDATE host SET wall = wall - (30*86400+60)*1000000 WHERE address <> '10.0.0.7'");
+  SqliteLedger next(book.path());
+  ASSERT_TRUE(next.learned(host_at(8)) && next.commit());
+  EXPECT_EQ(ask(book.path(), "SELECT group_concat(address) FROM (SELECT address FROM host ORDER BY 1)"),
+            "10.0.0.7,10.0.0.8");
+}
+
+TEST(Ledger, OfAVersionThatKeptNoHostsIsReadAndWrittenOn) {
+  Book book;
+  ASSERT_TRUE(book.ledger.verdict(decision(1), Instant{1}) && book.ledger.commit());
+  ask(book.path(), "DROP TABLE host");
+  const auto reader = LedgerReader::open(book.path());
+  ASSERT_TRUE(reader);
+  EXPECT_FALSE(reader->hosts());
+  SqliteLedger next(book.path());
+  ASSERT_TRUE(next.learned(host_at(1)) && next.commit());
+  EXPECT_EQ(reader->hosts().value().size(), 1U);
+  EXPECT_EQ(book.entries({EntryKind::Verdict}).size(), 1U);
 }
 
 TEST(Ledger, FileStopsGrowingAtItsBound) {

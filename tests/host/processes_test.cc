@@ -2,6 +2,7 @@
 // is killed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -74,6 +75,34 @@ class Processes : public testing::Test {
   TemporaryDirectory dir;
   std::optional<Process> up;
 };
+
+TEST_F(Processes, WhatWasMeasuredOfAHostOutlivesTheControlPlane) {
+  const auto peer = KernelPeer::connect({kEngine, 19});
+  ASSERT_TRUE(peer);
+  EXPECT_EQ(peer.receive(1000).size(), 1000U);
+  peer.shut_sending();
+  const Endpoint name = peer.local();
+  ASSERT_TRUE(eventually([&] {
+    SqliteLedger ledger(dir.run_dir().ledger());
+    return ledger.learned({name.address, 1000, 700, Duration::max()}) && ledger.commit();
+  }));
+  kill_one("control");
+  ASSERT_TRUE(eventually([&] { return is_ready(); }));
+  peer.go_deaf();
+  // Readers know it, and the new control plane judges by it.
+  ASSERT_TRUE(eventually([&] {
+    const auto view = engine_end(name);
+    return view && view->seen.verdict.standing == control::Standing::Suspect;
+  }));
+  EXPECT_EQ(engine_end(name)->seen.evidence.host.lost, 0.7);
+  EXPECT_TRUE(eventually([&] {
+    const auto ledger = LedgerReader::open(dir.run_dir().ledger());
+    const auto verdicts = ledger ? ledger->after(0, 1000) : std::unexpected(ledger.error());
+    return verdicts && std::ranges::any_of(*verdicts, [](const LedgerEntry& entry) {
+             return entry.detail.find("\"host_lost\":0.7") != std::string::npos;
+           });
+  }));
+}
 
 TEST_F(Processes, ServeBothFamiliesAndShowBothEnds) {
   const auto v4 = KernelPeer::connect({kEngine, 7});

@@ -9,6 +9,8 @@
 
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "host/clock.h"
 #include "host/plane_link.h"
@@ -243,6 +245,58 @@ TEST(Supervisor, TakesNobodyButItsUserAndRoot) {
     return refusal(dir.run_dir(), hello, {}).find("belongs to user") != std::string::npos ? 0 : 1;
   });
   EXPECT_EQ(stranger.wait(), 0);
+}
+
+// What a process that `work` runs in a fork says on stderr, as far as it has got.
+class Said {
+ public:
+  explicit Said(const std::string& file) : file_(file) {}
+  void here() const {
+    const int file = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ::dup2(file, STDERR_FILENO);
+  }
+  std::size_t count(const std::string& words) const {
+    std::ifstream file(file_);
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::size_t found = 0;
+    for (std::size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++found;
+    return found;
+  }
+
+ private:
+  std::string file_;
+};
+
+TEST(Supervisor, TellsOnceThatItsRunDirectoryIsGoneAndOnceThatItIsBackAndServesOn) {
+  const TemporaryDirectory dir;
+  const std::string home = dir.path() + "/run", away = dir.path() + "/away";
+  const Said said(dir.path() + "/said");
+  Process supervisor = Process::fork([&] {
+    said.here();
+    auto made = Supervisor::open(RunDir(home), {});
+    if (!made) return 2;
+    (*made)->run();
+    return 0;
+  });
+  ASSERT_TRUE(eventually([&] { return take_census(RunDir(home)).has_value(); }));
+  OwnPlane plane((RunDir(home)));
+  ASSERT_TRUE(plane.registers());
+  for (std::size_t times = 1; times <= 2; ++times) {
+    ASSERT_EQ(::rename(home.c_str(), away.c_str()), 0);
+    // Another directory in its place is not it.
+    if (times == 2) {
+      ASSERT_EQ(::mkdir(home.c_str(), 0700), 0);
+    }
+    EXPECT_TRUE(eventually([&] { return said.count("was moved, removed or replaced") == times; }));
+    EXPECT_TRUE(plane.link.registered());
+    EXPECT_EQ(census(RunDir(away)).planes.size(), 1U);
+    ::rmdir(home.c_str());
+    ASSERT_EQ(::rename(away.c_str(), home.c_str()), 0);
+    EXPECT_TRUE(eventually([&] { return said.count("is back") == times; }));
+    EXPECT_EQ(said.count("was moved, removed or replaced"), times);
+  }
+  supervisor.signal(SIGTERM);
+  EXPECT_EQ(supervisor.wait(), 0);
 }
 
 TEST(Supervisor, IsNotHeldUpByClientsThatSayNothing) {

@@ -50,7 +50,8 @@ struct World {
   }
 
   Table table;
-  Sweep sweeper{table.writer};
+  Holders holders;
+  Sweep sweeper{table.writer, holders};
   Instant now{seconds(100).ns};
 };
 

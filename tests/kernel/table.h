@@ -23,7 +23,7 @@ struct Memory {
 struct Table {
   explicit Table(std::uint32_t slots = 64, std::uint32_t quarantine = 16, std::uint32_t receipts = 8,
                  std::uint32_t commands = 8)
-      : capacity{.slots = slots, .receipts = receipts, .events = 64},
+      : capacity{.slots = slots, .receipts = receipts, .events = 64, .beside = true},
         memory(plane::table_bytes(capacity)),
         writer(memory.bytes(), {.kind = plane::PlaneKind::Kernel,
                                 .incarnation = 7,

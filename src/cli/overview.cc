@@ -1,0 +1,199 @@
+// `adieu`, and nothing more: what on this host will never end by itself, who has it open, and why.
+#include "cli/overview.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/listing.h"
+#include "host/clock.h"
+#include "host/local_kernel.h"
+#include "host/sentences.h"
+
+namespace adieu::cli {
+namespace {
+
+// Linux's own range begins here (net.ipv4.ip_local_port_range); services live below.
+constexpr std::uint16_t kFirstEphemeral = 32768;
+// A screen of 24 lines holds so many groups of two lines, and what is said around them.
+constexpr std::size_t kGroupsOnAScreen = 9;
+
+Service service_of(const plane::Record& record) {
+  const bool is_ours = record.local.port < kFirstEphemeral && record.remote.port >= kFirstEphemeral;
+  if (!is_ours) return {.endpoint = record.remote, .is_ours = false};
+  // The clients of one service are one peer, wherever they come from.
+  return {.endpoint = {.address = {}, .port = record.local.port}, .is_ours = true};
+}
+
+// At least so long; 0: nothing is known.
+Duration age_of(const host::ConnectionView& view) {
+  const plane::Record& record = view.record;
+  const Instant since = record.state_entered.is_known() ? record.state_entered : record.beside.in_state_by;
+  return since.is_known() ? later(Duration{}, view.now - since) : Duration{};
+}
+
+bool is_unremarkable(const host::ConnectionView& view) {
+  const plane::Record& record = view.record;
+  const control::Verdict& verdict = view.seen.verdict;
+  if (record.state != State::Established || record.attempts > 1) return false;
+  if (verdict.standing == control::Standing::Gone || verdict.standing == control::Standing::Suspect) return false;
+  return verdict.wanted == control::Wanted::HeldReading || verdict.wanted == control::Wanted::Unknown;
+}
+
+std::string program_of(const Group& group) {
+  if (group.program.empty()) {
+    if (group.example.record.holder == plane::Holder::Orphan) return "no process";
+    return group.example.seen.verdict.wanted == control::Wanted::Hidden ? "no process" : "?";
+  }
+  const std::string name = host::printable(group.program);
+  return group.several_processes ? name + "[...]" : fmt::format("{}[{}]", name, group.process);
+}
+
+std::string peer_of(const Group& group) {
+  return group.service.is_ours ? fmt::format("clients of :{}", group.service.endpoint.port)
+                               : "-> " + host::text(group.service.endpoint);
+}
+
+std::string ends_of(const Group& group) {
+  const host::ConnectionView& view = group.example;
+  return host::ending_in_short(view.seen.verdict, view.record, view.now);
+}
+
+void print_group(const Group& group) {
+  const host::ConnectionView& view = group.example;
+  std::string facts =
+      fmt::format("{:>9} {:<11} {} {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
+  if (group.oldest > Duration{}) facts += ", oldest " + host::readable(group.oldest);
+  if (group.unread > 0) facts += fmt::format(", {} octets unread", group.unread);
+  fmt::print("{}, ends: {}\n", facts, ends_of(group));
+  const std::string step = host::next_step(view.seen.verdict, view.record);
+  fmt::print("          {}{}\n", host::cause_of(view.seen.verdict, view.record), step.empty() ? "" : "; " + step);
+}
+
+std::string counted(std::uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+void print_sight(const std::optional<kernel::Sight>& sight) {
+  if (!sight) return;
+  const std::string_view remedy = ::geteuid() != 0 ? " Root sees more." : "";
+  if (sight->processes_closed > 0)
+    fmt::print("Not seen: what {} of {} processes have open.{}\n", sight->processes_closed, sight->processes, remedy);
+  if (sight->networks_closed > 0)
+    fmt::print("Not seen: the connections of {}.{}\n", counted(sight->networks_closed, "other network namespace"),
+               remedy);
+  if (!sight->all_processes_visible) fmt::print("Not seen: processes outside this container.\n");
+}
+
+void print_for_people(const Overview& overview, const std::vector<Group>& groups, bool all) {
+  std::uint64_t never = 0;
+  std::size_t never_groups = 0;
+  for (const Group& group : groups) {
+    if (!group.never_ends) continue;
+    never += group.connections;
+    ++never_groups;
+  }
+  if (never == 0)
+    fmt::print("Nothing here stays for ever: every connection is open, or ends by itself.\n");
+  else
+    fmt::print("{} in {} will never end by {}:\n", counted(never, "connection"), counted(never_groups, "group"),
+               never == 1 ? "itself" : "themselves");
+  const std::size_t shown = all ? groups.size() : std::min(groups.size(), kGroupsOnAScreen);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i == never_groups) fmt::print("{}\n", never_groups > 0 ? "Others:" : "They are:");
+    print_group(groups[i]);
+  }
+  std::uint64_t more = 0;
+  for (std::size_t i = shown; i < groups.size(); ++i) more += groups[i].connections;
+  if (more > 0) fmt::print("and {} in {} more: adieu --all\n", more, counted(groups.size() - shown, "group"));
+  if (overview.unremarkable() > 0)
+    fmt::print("{} open both ways, and held.\n", counted(overview.unremarkable(), "connection"));
+  if (!groups.empty()) {
+    const plane::Record& first = groups.front().example.record;
+    fmt::print("More on one: adieu why {} {}\n", host::text(first.local), host::text(first.remote));
+  }
+}
+
+void print_json(const std::vector<Group>& groups) {
+  for (const Group& group : groups) {
+    const host::ConnectionView& view = group.example;
+    nlohmann::ordered_json line = {
+        {"connections", group.connections},
+        {"state", name(view.record.state)},
+        {"program", group.program},
+        {"pid", group.several_processes ? 0 : group.process},
+        {"service", host::text(group.service.endpoint)},
+        {"service_is_ours", group.service.is_ours},
+        {"cause", host::cause_of(view.seen.verdict, view.record)},
+        {"next_step", host::next_step(view.seen.verdict, view.record)},
+        {"wanted", control::name(view.seen.verdict.wanted)},
+        {"ends", view.ending()},
+        {"never_ends", group.never_ends},
+        {"oldest_s", group.oldest > Duration{} ? nlohmann::ordered_json(static_cast<double>(group.oldest.ns) / 1e9)
+                                               : nlohmann::ordered_json(nullptr)},
+        {"unread", group.unread},
+        {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  }
+}
+
+}  // namespace
+
+void Overview::add(const host::ConnectionView& view) {
+  if (view.record.has_ended()) return;
+  if (is_unremarkable(view)) {
+    ++unremarkable_;
+    return;
+  }
+  const control::Verdict& verdict = view.seen.verdict;
+  const Service service = service_of(view.record);
+  Group& group = groups_[Key{view.comm, view.record.state, service, verdict.wanted, verdict.ends}];
+  const Duration age = age_of(view);
+  if (group.connections == 0) {
+    group.program = view.comm;
+    group.process = view.holder_process;
+    group.service = service;
+    group.never_ends = view.record.state != State::Established &&
+                       host::ending_in_short(verdict, view.record, view.now).starts_with("never");
+  }
+  if (group.connections == 0 || age > group.oldest) group.example = view;
+  if (group.process != view.holder_process) group.several_processes = true;
+  ++group.connections;
+  group.oldest = later(group.oldest, age);
+  if (view.record.unread != plane::kUnknownCount) group.unread += view.record.unread;
+}
+
+std::vector<Group> Overview::groups() const {
+  std::vector<Group> all;
+  for (const auto& [key, group] : groups_) all.push_back(group);
+  std::ranges::stable_sort(all, [](const Group& a, const Group& b) {
+    return std::tuple(!a.never_ends, -static_cast<std::int64_t>(a.connections), -a.oldest.ns) <
+           std::tuple(!b.never_ends, -static_cast<std::int64_t>(b.connections), -b.oldest.ns);
+  });
+  return all;
+}
+
+void run_overview(const OverviewCommand& command) {
+  std::signal(SIGPIPE, SIG_DFL);  // as every filter: see ls.cc
+  auto around = host::look_around(command.run_dir);
+  if (!around) throw Trouble(around.error().text);
+  Overview overview;
+  const host::Walk walk =
+      host::for_each_connection(around->census, [&](const host::ConnectionView& view) { overview.add(view); });
+  const std::vector<Group> groups = overview.groups();
+  if (command.json) {
+    print_json(groups);
+  } else {
+    print_for_people(overview, groups, command.all);
+    print_sight(around->sight);
+    if (!around->census.is_local)
+      for (const std::string& note : notes(around->census, walk, host::now())) fmt::print("{}\n", note);
+  }
+  if (std::ranges::any_of(groups, &Group::never_ends)) throw Exit{kFound};
+}
+
+}  // namespace adieu::cli

@@ -1,0 +1,69 @@
+// What our BPF programs tell, octet by octet: read by C++ on one side and written by BPF's C on the other.
+//
+// What lives here: rows and their kinds. What does not: their meaning for a caller (bpf_*.h).
+//
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+#pragma once
+
+#include <linux/types.h>
+
+// One descriptor of one process that is a TCP socket.
+struct HoldingRow {
+  __u32 inode;
+  __u32 process;
+  __s32 descriptor;
+  __u32 references;
+};
+
+// Something that happened to a TCP socket.
+enum EventRowKind {
+  kRowStateChanged = 1,
+  kRowResetReceived = 2,
+  kRowRetransmitted = 3,
+  kRowDestroyed = 4,
+  kRowEndOfStreamRead = 5,
+};
+struct EventRow {
+  __u64 cookie;
+  __u64 when;  // CLOCK_MONOTONIC, ns
+  __u32 network;
+  __u32 process;
+  __u32 length;
+  __u16 error;
+  __u16 local_port;  // network order, as is remote_port
+  __u8 local[16];    // IPv4 as ::ffff:a.b.c.d
+  __u8 remote[16];
+  __u16 remote_port;
+  __u8 kind;
+  __u8 old_state;  // the kernel's numbers
+  __u8 new_state;
+  __u8 unused[3];
+};
+
+// One socket to destroy; the key of an order is its cookie.
+struct OrderRow {
+  __u32 segments_in;
+  __u8 state;       // the kernel's number
+  __u8 is_guarded;  // segments_in must still be so
+  __u8 is_done;     // answered: an iterator may meet a socket twice
+  __u8 unused;
+};
+
+// What became of it.
+enum OrderOutcome {
+  kRowOrderDestroyed = 1,
+  kRowOrderOtherState = 2,
+  kRowOrderHeardSince = 3,
+  kRowOrderMinisocket = 4,
+  kRowOrderRefused = 5,
+};
+struct AnswerRow {
+  __u64 cookie;
+  __u64 octets_in;
+  __u64 octets_acked;
+  __u32 segments_in;
+  __s32 code;  // Refused: what the kernel said
+  __u8 outcome;
+  __u8 state;
+  __u8 unused[6];
+};
