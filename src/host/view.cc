@@ -93,6 +93,7 @@ void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now)
   view.id.slot = slot;
   view.id.generation = view.record.generation;
   judge(view, plane.facts, seen.table.heartbeat(), plane.status, census_.policy, *census_.hosts);
+  view.has_lasting_id = !census_.is_local;
   if (census_.is_local)
     view.seen.not_judged_since.reset();
   else if (census_.control != ControlState::Running && !view.seen.not_judged_since)
