@@ -111,7 +111,7 @@ Cells cells_of(const host::ConnectionView& view) {
           std::string(control::name(view.seen.verdict.standing)),
           r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("-"),
           host::ending_in_short(view.seen.verdict, r, view.now),
-          host::printable(host::text(view.id))};
+          view.has_lasting_id ? host::printable(host::text(view.id)) : std::string("-")};
 }
 
 void Columns::fit(const Cells& cells) {
@@ -168,7 +168,7 @@ bool may_colour() {
 
 std::vector<std::string> notes(const host::Census& census, const host::Walk& walk, Instant now) {
   std::vector<std::string> lines;
-  if (census.control != host::ControlState::Running) {
+  if (census.control != host::ControlState::Running && !census.is_local) {
     Instant since = Instant::unknown();
     for (const host::PlaneSeen& plane : census.planes)
       if (const auto status = plane.control.status(); status && !plane.failed) since = later(since, status->swept_at);

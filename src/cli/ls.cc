@@ -7,6 +7,7 @@
 #include "cli/listing.h"
 #include "host/clock.h"
 #include "host/json.h"
+#include "host/local_kernel.h"
 
 namespace adieu::cli {
 namespace {
@@ -33,9 +34,9 @@ void run_ls(const LsCommand& command) {
   std::signal(SIGPIPE, SIG_DFL);
   const auto filter = host::parse_filter(command.filter);
   if (!filter) throw Trouble(filter.error().text);
-  const auto census = host::take_census(host::RunDir::chosen(command.run_dir));
-  if (!census) throw Trouble(census.error().text);
-  const host::CensusView view(*census);
+  const auto around = host::look_around(command.run_dir);
+  if (!around) throw Trouble(around.error().text);
+  const host::CensusView view(around->census);
   const Listing listing = list(view, *filter, {command.all, command.never}, order_of(command.sort));
   if (command.json) {
     each_view(view, listing, [](const host::ConnectionView& one) { fmt::print("{}\n", host::connection_json(one)); });
@@ -44,7 +45,7 @@ void run_ls(const LsCommand& command) {
       fmt::print("no connections\n");
     else
       print_table(view, listing);
-    for (const std::string& note : notes(*census, listing.walk, host::now())) fmt::print("{}\n", note);
+    for (const std::string& note : notes(around->census, listing.walk, host::now())) fmt::print("{}\n", note);
   }
   if (!listing.lines.empty()) throw Exit{kFound};
 }

@@ -86,6 +86,8 @@ void print_sight(const std::optional<kernel::Sight>& sight) {
   if (sight->networks_closed > 0)
     fmt::print("Not seen: the connections of {}.{}\n", counted(sight->networks_closed, "other network namespace"),
                remedy);
+  if (!sight->by_bpf)
+    fmt::print("Descriptors by a walk of /proc: those in flight cannot be counted (BPF is not permitted).\n");
   if (!sight->all_processes_visible) fmt::print("Not seen: processes outside this container.\n");
 }
 

@@ -162,7 +162,7 @@ std::vector<std::string> Watch::frame(ScreenSize screen, bool colour, bool inter
     if (!found)
       return {fmt::format("{} stands in no table any more; its end is in the ledger: adieu why",
                           host::printable(host::text(opened_)))};
-    auto screen_of_one = why_screen(*found, run_dir_.ledger(), colour);
+    auto screen_of_one = why_screen(*view_, *found, run_dir_.ledger(), colour);
     if (!told_.empty()) screen_of_one.push_back(told_);
     return screen_of_one;
   }

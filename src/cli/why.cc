@@ -1,6 +1,7 @@
 // `adieu why`: one screen about one connection: what it is, how it stands and on what evidence, what will end it.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>
@@ -11,8 +12,10 @@
 #include "cli/listing.h"
 #include "cli/why_ladder.h"
 #include "cli/why_screen.h"
+#include "host/holders_seen.h"
 #include "host/json.h"
 #include "host/ledger_json.h"
+#include "host/local_kernel.h"
 #include "host/sentences.h"
 #include "host/view.h"
 
@@ -82,10 +85,13 @@ std::string count(std::uint32_t octets) {
 void add_head(Screen& screen, const host::ConnectionView& view) {
   const plane::Record& r = view.record;
   const control::Verdict& verdict = view.seen.verdict;
-  screen.line(host::printable(host::text(view.id)),
+  screen.line(view.has_lasting_id ? host::printable(host::text(view.id)) : "connection",
               fmt::format("  {} -> {}", host::text(r.local), host::text(r.remote)));
-  const std::string age =
-      r.state_entered.is_known() ? host::readable(view.now - r.state_entered) : std::string("a time not known");
+  std::string age = "a time not known";
+  if (r.state_entered.is_known())
+    age = host::readable(view.now - r.state_entered);
+  else if (r.beside.in_state_by.is_known())
+    age = "at least " + host::readable(view.now - r.beside.in_state_by);
   const std::string_view standing = control::name(verdict.standing);
   screen.line("state",
               fmt::format("{} for {}; peer {}", name(r.state), age, screen.paint(colour_of(standing), standing)));
@@ -95,6 +101,52 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
   screen.line("here", fmt::format("{}; Recv-Q {}, Send-Q {}; {} plane{}",
                                   r.has_ended() ? "ended" : control::name(verdict.wanted), count(r.unread),
                                   count(r.unsent), host::name(view.kind), who));
+}
+
+// Every process that has it open: one line a process, the first ones.
+void add_holders(Screen& screen, const plane::Beside& beside) {
+  constexpr std::size_t kMostShown = 3;
+  const auto holders = host::holders_of(beside);
+  for (std::size_t i = 0; i < std::min(holders.size(), kMostShown); ++i) {
+    const host::HolderSeen& one = holders[i];
+    screen.line(i == 0 ? "open in" : "", fmt::format("{} pid {}, descriptor {}{}", host::printable(one.comm),
+                                                     one.process, fmt::join(one.descriptors, ", "),
+                                                     one.unit.empty() ? "" : ", " + host::printable(one.unit)));
+  }
+  if (holders.size() > kMostShown) screen.line("", fmt::format("and {} processes more", holders.size() - kMostShown));
+}
+
+// What stands around it on this host: why it is what it is, who has it open, the other end, and what its process has
+// not shut although a stream has ended here.
+void add_surroundings(Screen& screen, const host::CensusView& census, const host::ConnectionView& view) {
+  const plane::Record& r = view.record;
+  std::optional<host::ConnectionView> other, unshut;
+  std::uint64_t unshut_count = 0;
+  census.each([&](const host::ConnectionView& one) {
+    if (one.record.has_ended() || one.kind != view.kind) return;
+    if (one.record.local == r.remote && one.record.remote == r.local) other = one;
+    if (view.holder_process == 0 || one.holder_process != view.holder_process) return;
+    if (one.record.state != State::Established || one.record.holder != plane::Holder::Held) return;
+    ++unshut_count;
+    unshut = one;
+  });
+  screen.line("cause", host::cause_of(view.seen.verdict, r));
+  add_holders(screen, r.beside);
+  if (other)
+    screen.line(
+        "other end",
+        fmt::format("{} on this host, {}{}", name(other->record.state), control::name(other->seen.verdict.wanted),
+                    other->holder_process == 0
+                        ? std::string{}
+                        : fmt::format(", {} pid {}", host::printable(other->comm), other->holder_process)));
+  if (r.state == State::CloseWait && r.holder == plane::Holder::Held && unshut && r.unread == 0)
+    screen.line(
+        "a proxy?",
+        fmt::format("its process has {} open and unshut ({} -> {}{}): if what ended here goes on there, the end "
+                    "was not passed on",
+                    unshut_count == 1 ? "another connection" : fmt::format("{} others", unshut_count),
+                    host::text(unshut->record.local), host::text(unshut->record.remote),
+                    unshut_count == 1 ? "" : ", ..."));
 }
 
 std::string will_end(const host::ConnectionView& view) {
@@ -194,9 +246,11 @@ std::optional<host::ConnectionView> look_up(const host::CensusView& census, cons
 
 }  // namespace
 
-std::vector<std::string> why_screen(const host::ConnectionView& view, const std::string& ledger_path, bool colour) {
+std::vector<std::string> why_screen(const host::CensusView& census, const host::ConnectionView& view,
+                                    const std::string& ledger_path, bool colour) {
   Screen screen(colour);
   add_head(screen, view);
+  if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended()) add_surroundings(screen, census, view);
   add_judgement(screen, view);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));
@@ -210,9 +264,12 @@ void run_why(const WhyCommand& options) {
   std::signal(SIGPIPE, SIG_DFL);  // as every filter: see ls.cc
   const Wanted wanted = parse(options.what);
   const host::RunDir run_dir = host::RunDir::chosen(options.run_dir);
-  const auto census = host::take_census(run_dir);
-  if (!census) throw Trouble(census.error().text);
-  const auto found = look_up(host::CensusView(*census), wanted);
+  const auto around = host::look_around(options.run_dir);
+  if (!around) throw Trouble(around.error().text);
+  if (around->census.is_local && wanted.id)
+    throw Trouble("no `adieu up` runs that gave connections their IDs: name it by its endpoints, LOCAL REMOTE");
+  const host::CensusView census(around->census);
+  const auto found = look_up(census, wanted);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(run_dir.ledger())) ledger.emplace(std::move(*opened));
   std::vector<std::string> lines;
@@ -221,8 +278,8 @@ void run_why(const WhyCommand& options) {
   else if (options.json)
     lines = {host::explanation_json(&*found, from_ledger(ledger, found->id, found->incarnation))};
   else
-    lines = why_screen(*found, run_dir.ledger(), may_colour());
-  if (found && !options.json && !census->policy_known)
+    lines = why_screen(census, *found, run_dir.ledger(), may_colour());
+  if (found && !options.json && !around->census.policy_known)
     lines.push_back("the policy in force cannot be read: judged by the built-in one");
   if (lines.empty()) fmt::print(stderr, "adieu: there is no such connection, neither in a table nor in the ledger\n");
   for (const std::string& line : lines) fmt::print("{}\n", line);

@@ -9,6 +9,7 @@
 namespace adieu::cli {
 
 // Lines for a screen of 24, or a few more where the advice is long.
-std::vector<std::string> why_screen(const host::ConnectionView& view, const std::string& ledger_path, bool colour);
+std::vector<std::string> why_screen(const host::CensusView& census, const host::ConnectionView& view,
+                                    const std::string& ledger_path, bool colour);
 
 }  // namespace adieu::cli

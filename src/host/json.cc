@@ -31,7 +31,7 @@ Json object(const ConnectionView& view) {
   const plane::Record& r = view.record;
   const Instant now = view.now;
   const control::Verdict& v = view.seen.verdict;
-  return {{"id", text(view.id)},
+  return {{"id", view.has_lasting_id ? Json(text(view.id)) : Json(nullptr)},
           {"incarnation", hex16(view.incarnation)},
           {"plane", view.id.plane},
           {"kind", name(view.kind)},

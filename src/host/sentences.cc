@@ -332,19 +332,19 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
     lines.push_back("see why its data plane has stopped: what stands here is as old as its last report");
     return lines;
   }
-  const bool kernel = kind == plane::PlaneKind::Kernel;
+  if (kind == plane::PlaneKind::Kernel) {
+    if (std::string step = next_step(verdict, record); !step.empty()) lines.push_back(std::move(step));
+    if (verdict.ends == Ends::Nothing)
+      lines.push_back(fmt::format("end it yourself: ss -K src {} dst {}", text(record.local), text(record.remote)));
+    return lines;
+  }
   if (verdict.wanted == control::Wanted::AcceptQueue) lines.push_back("its application has to accept it");
   if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
     lines.push_back("its application has to read to the end of the stream");
   if (record.state == State::CloseWait && record.holder == plane::Holder::Held)
     lines.push_back("its application has to close it; the peer sends no more and still listens");
-  if (!kernel && (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent))
+  if (verdict.standing == Standing::Suspect || verdict.standing == Standing::Silent)
     lines.push_back("wait: nothing is done to a connection whose peer is not proven gone");
-  const std::string both = fmt::format("src {} dst {}", text(record.local), text(record.remote));
-  if (kernel && record.state == State::CloseWait) lines.push_back("see who holds it: ss -tnp " + both);
-  if (kernel && verdict.ends == Ends::Nothing) lines.push_back("end it yourself: ss -K " + both);
-  if (kernel && record.state == State::FinWait2 && record.holder == plane::Holder::Held)
-    lines.push_back("no timer watches it: without SO_KEEPALIVE it lives until the peer closes or the program does");
   return lines;
 }
 

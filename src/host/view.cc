@@ -58,8 +58,8 @@ void judge(ConnectionView& view, const control::PlaneFacts& plane, Instant heart
   view.kind = plane.kind;
   view.process = plane.process;
   const bool is_holder = plane.kind == plane::PlaneKind::Engine;
-  view.holder_process = is_holder ? plane.process : 0;
-  view.comm = is_holder ? plane.comm.data() : "";
+  view.holder_process = is_holder ? plane.process : view.record.beside.process;
+  view.comm = is_holder ? plane.comm.data() : view.record.beside.comm_text();
   view.judged_at = status ? status->swept_at : Instant::unknown();
   view.seen = control::look_on(view.record, plane, heartbeat, policy.policy, status, hosts, view.now);
   view.rule = rule_name(policy, view.seen.rule_number);
@@ -92,11 +92,8 @@ void CensusView::complete(ConnectionView& view, std::uint32_t slot, Instant now)
   if (seen.failed && !view.record.has_ended()) view.record.reason = EndReason::PlaneFailed;
   view.id.slot = slot;
   view.id.generation = view.record.generation;
-  if (seen.kind == plane::PlaneKind::Kernel) {
-    view.holder_process = view.record.beside.process;
-    view.comm = view.record.beside.comm_text();
-  }
   judge(view, plane.facts, seen.table.heartbeat(), plane.status, census_.policy, *census_.hosts);
+  view.has_lasting_id = !census_.is_local;
   if (census_.is_local)
     view.seen.not_judged_since.reset();
   else if (census_.control != ControlState::Running && !view.seen.not_judged_since)

@@ -29,6 +29,7 @@ struct ConnectionView {
   // Who holds it, where that is known: an engine's process holds all its connections.
   std::uint32_t holder_process = 0;
   std::string comm;
+  bool has_lasting_id = true;  // false: of a sweep of our own, in which slots are numbered anew each time
   control::Onlook seen;
   std::string rule;   // its name
   Instant judged_at;  // the control plane's last whole sweep; unknown(): never

@@ -23,7 +23,9 @@ std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
   ADIEU_ASSERT((table.abilities() & ~kAbilities) == 0);
   auto networks = Networks::open();
   if (!networks) return std::unexpected(networks.error());
-  return Plane(table, std::move(*networks));
+  Plane plane(table, std::move(*networks));
+  if (auto holdings = BpfHoldings::open()) plane.holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
+  return plane;
 }
 
 Plane::Plane(plane::TableWriter& table, Networks networks)
@@ -33,10 +35,16 @@ void Plane::look(Instant now) {
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
   const VisitHolding keep = [](void* context, const Holding& holding) { static_cast<Holders*>(context)->add(holding); };
-  const ProcWalk walk = walk_proc(keep, holders_.get(), processes);
   Sight& sight = *sight_;
-  sight.processes = walk.processes;
-  sight.processes_closed = walk.closed_to_us;
+  sight.by_bpf = holdings_ && holdings_->each(keep, holders_.get());
+  if (sight.by_bpf) {
+    processes = all_processes();
+    sight.processes_closed = 0;
+  } else {
+    holders_->begin(now);  // without what a walk that failed in its midst has told
+    sight.processes_closed = walk_proc(keep, holders_.get(), processes);
+  }
+  sight.processes = static_cast<std::uint32_t>(processes.size());
   sight.all_processes_visible = sees_all_processes();
   sight.networks_closed = networks_.look(processes, holders_->processes());
   sight.networks = static_cast<std::uint32_t>(networks_.all().size());

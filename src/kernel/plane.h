@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/time.h"
+#include "kernel/bpf_holdings.h"
 #include "kernel/facts.h"
 #include "kernel/holders.h"
 #include "kernel/network.h"
@@ -26,6 +27,7 @@ struct Sight {
   std::uint32_t networks = 1;
   std::uint32_t networks_closed = 0;  // beside them: may not be entered
   bool all_processes_visible = true;  // false: /proc shows a part of this host's, as it does inside a container
+  bool by_bpf = false;  // descriptors are listed by the kernel, references included; else by a walk of /proc
 };
 
 class Plane {
@@ -60,6 +62,7 @@ class Plane {
 
   plane::TableWriter* table_;
   Networks networks_;
+  std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
   std::unique_ptr<Holders> holders_ = std::make_unique<Holders>();
   std::unique_ptr<Sweep> sweep_;

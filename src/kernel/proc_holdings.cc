@@ -42,10 +42,10 @@ std::uint32_t socket_inode(int directory, const char* name) {
 }
 
 // False: not permitted. A process that has gone meanwhile had nothing open any more.
-bool walk_process(int proc, std::uint32_t process, VisitHolding visit, void* context) {
+bool walk_process(std::uint32_t process, VisitHolding visit, void* context) {
   std::array<char, 32> path{};
-  std::snprintf(path.data(), path.size(), "%u/fd", process);
-  const int file = ::openat(proc, path.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  std::snprintf(path.data(), path.size(), "/proc/%u/fd", process);
+  const int file = ::open(path.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return errno != EACCES && errno != EPERM;
   const Directory directory(::fdopendir(file));
   if (!directory) return false;
@@ -62,18 +62,21 @@ bool walk_process(int proc, std::uint32_t process, VisitHolding visit, void* con
 
 }  // namespace
 
-ProcWalk walk_proc(VisitHolding visit, void* context, std::vector<std::uint32_t>& processes) {
-  ProcWalk walk;
+std::vector<std::uint32_t> all_processes() {
+  std::vector<std::uint32_t> processes;
   const Directory proc(::opendir("/proc"));
-  if (!proc) return {.processes = 0, .closed_to_us = 1};
-  while (const dirent* const entry = ::readdir(proc.get())) {
-    const auto process = number_of<std::uint32_t>(entry->d_name);
-    if (!process) continue;
-    ++walk.processes;
-    processes.push_back(*process);
-    if (!walk_process(::dirfd(proc.get()), *process, visit, context)) ++walk.closed_to_us;
-  }
-  return walk;
+  if (!proc) return processes;
+  while (const dirent* const entry = ::readdir(proc.get()))
+    if (const auto process = number_of<std::uint32_t>(entry->d_name)) processes.push_back(*process);
+  return processes;
+}
+
+std::uint32_t walk_proc(VisitHolding visit, void* context, std::vector<std::uint32_t>& processes) {
+  processes = all_processes();
+  std::uint32_t closed = 0;
+  for (const std::uint32_t process : processes)
+    if (!walk_process(process, visit, context)) ++closed;
+  return closed;
 }
 
 bool sees_all_processes() {

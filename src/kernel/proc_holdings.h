@@ -13,13 +13,12 @@
 
 namespace adieu::kernel {
 
-struct ProcWalk {
-  std::uint32_t processes = 0;
-  std::uint32_t closed_to_us = 0;  // of them: we may not see what they have open
-};
+// The numbers of all processes that /proc shows.
+std::vector<std::uint32_t> all_processes();
 
 // Every descriptor that refers to a socket, of whatever kind. `processes` gets the numbers of all that were met.
-ProcWalk walk_proc(VisitHolding visit, void* context, std::vector<std::uint32_t>& processes);
+// Returns of how many of them we may not see what they have open.
+std::uint32_t walk_proc(VisitHolding visit, void* context, std::vector<std::uint32_t>& processes);
 
 // Whether /proc shows all processes of this host: not so from inside a container.
 bool sees_all_processes();

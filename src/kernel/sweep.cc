@@ -11,7 +11,8 @@ namespace {
 void settle(const plane::Beside& before, plane::Beside& reading) {
   const Instant fires = before.fires;
   if (fires.is_known() && fires - kTick <= reading.fires && reading.fires <= fires + kTick) reading.fires = fires;
-  if (before.in_state_by.is_known()) reading.in_state_by = earlier(before.in_state_by, reading.in_state_by);
+  const Instant by = before.in_state_by;
+  if (by.is_known() && reading.in_state_by >= by - kTick) reading.in_state_by = by;
 }
 
 }  // namespace
