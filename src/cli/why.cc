@@ -124,7 +124,8 @@ void add_surroundings(Screen& screen, const host::CensusView& census, const host
   std::uint64_t unshut_count = 0;
   census.each([&](const host::ConnectionView& one) {
     if (one.record.has_ended() || one.kind != view.kind) return;
-    if (one.record.local == r.remote && one.record.remote == r.local) other = one;
+    const bool same_network = one.record.beside.network == r.beside.network;
+    if (same_network && one.record.local == r.remote && one.record.remote == r.local) other = one;
     if (view.holder_process == 0 || one.holder_process != view.holder_process) return;
     if (one.record.state != State::Established || one.record.holder != plane::Holder::Held) return;
     ++unshut_count;
