@@ -140,7 +140,7 @@ void print_json(const std::vector<Group>& groups) {
                                                : nlohmann::ordered_json(nullptr)},
         {"unread", group.unread},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
-    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
   }
 }
 

@@ -43,7 +43,9 @@ std::uint64_t field(std::string_view fields, int number) {
 
 // In ticks since this host started, its sleep included (CLOCK_BOOTTIME).
 Instant instant_of(std::uint64_t ticks) {
-  const std::int64_t asleep = nanoseconds_of(CLOCK_BOOTTIME) - nanoseconds_of(CLOCK_MONOTONIC);
+  // In this order: what passes between the two readings makes the instant earlier, never later.
+  const std::int64_t awake = nanoseconds_of(CLOCK_MONOTONIC);
+  const std::int64_t asleep = nanoseconds_of(CLOCK_BOOTTIME) - awake;
   const auto per_second = static_cast<std::int64_t>(::sysconf(_SC_CLK_TCK));
   return {static_cast<std::int64_t>(ticks) * (1'000'000'000 / per_second) - asleep};
 }
