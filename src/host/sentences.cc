@@ -200,7 +200,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
     case control::Wanted::EndOfStreamReadNotClosed:
       return "the program has read the end of the stream and not closed: forgotten, or meant";
     case control::Wanted::AllReadNotClosed:
-      return "the peer has closed, nothing is left to read, the program has not closed: forgotten, or meant";
+      return "the peer has closed, all is read, and the program has not closed: forgotten, or meant";
     case control::Wanted::Unknown:
     case control::Wanted::HeldReading:
     case control::Wanted::AcceptQueue:
@@ -213,8 +213,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
 }
 
 std::string cause_of_unanswered_fin(const plane::Record& record) {
-  if (fin_waits(record))
-    return "the peer lives and does not read: our FIN waits behind octets for which it has no room";
+  if (fin_waits(record)) return "the peer lives and does not read: our FIN waits behind octets it has no room for";
   if (record.attempts > 1) return fmt::format("our FIN is not acknowledged, sent {} times", record.attempts);
   return "our FIN is not acknowledged yet";
 }
@@ -229,9 +228,9 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
   if (verdict.wanted == control::Wanted::Hidden)
     return "open, and in no process: a descriptor in flight (SCM_RIGHTS), or one of io_uring";
   if (verdict.wanted == control::Wanted::NotFound)
-    return "open, by nobody who was found: by a process that cannot be looked into, or in flight (SCM_RIGHTS)";
+    return "open, by nobody who was found: in a process not looked into, or in flight (SCM_RIGHTS)";
   if (verdict.wanted == control::Wanted::Inherited)
-    return "open only in processes that are younger than it: they inherited the descriptor";
+    return "open only in processes younger than it: they inherited the descriptor";
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:

@@ -55,6 +55,11 @@ std::expected<Network, Error> open_in(std::uint32_t process) {
 
 }  // namespace
 
+bool is_hosts_own_network() {
+  const std::uint32_t own = NamespaceFile(kOwn).inode();
+  return own != 0 && own == NamespaceFile("/proc/1/ns/net").inode();
+}
+
 std::expected<Networks, Error> Networks::open() {
   auto diag = Diag::open();
   if (!diag) return std::unexpected(diag.error());

@@ -28,7 +28,7 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/leak
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 HERE, THERE = "10.79.0.1", "10.79.0.2"
 PATIENCE = 15  # seconds for the kernel to get where a story wants it
-# Groups are told of all networks of a host: a run at the same time has other ports. Services live below 32768.
+# Services live below 32768; a run at the same time has other ports.
 ports = iter(range(10000 + os.getpid() % 700 * 30, 32000))
 
 HEAD = """# Leaks that `adieu` finds
@@ -490,7 +490,7 @@ class Hostile(Story):
             self.assertIn(shown, done.stdout)
             self.assertFalse(set(done.stdout) & {"\x1b", "\x9b"})
         line = next(line for line in adieu("--all").stdout.splitlines() if shown in line)
-        self.assertRegex(line, rf"^ +1 CLOSE-WAIT .*\[{server.pid}\] clients of :{server.port}, ")
+        self.assertRegex(line, rf"^ +1 CLOSE-WAIT .*\[{server.pid}\] +clients of :{server.port} ")
         for arguments in (["--json"], ["why", *ends, "--json"], ["ls", "--json"]):
             self.assertTrue(adieu(*arguments).stdout.isascii(), arguments)
 
@@ -521,24 +521,6 @@ class Hostile(Story):
             self.assertEqual((done.returncode, done.stdout), (0, ""), more)
             self.assertEqual(done.stderr, "adieu: there is no such connection, neither in a table nor in the ledger\n")
 
-    def test_the_other_end_is_looked_for_in_the_same_network(self):
-        # Whoever uses the same two loopback addresses in another network is somebody else.
-        server = self.listens("this-network", FORGETS)
-        client = self.connects(server.port)
-        client.shutdown(socket.SHUT_WR)
-        ends = server.says()
-        port = client.getsockname()[1]
-        other = self.program("other-network", """
-assert ctypes.CDLL(None).unshare(0x40000000) == 0
-os.system("ip link set lo up")
-l = listen(); s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[3]))); s.connect(("127.0.0.1", port))
-c, _ = l.accept(); say("connected"); stay()
-""", str(port), port=server.port)
-        self.assertEqual((other.says(), other.says()), ("listening", "connected"))
-        _, text = self.explains(ends, None, "CLOSE-WAIT", "held, nothing left to read, not closed", "not closed",
-                                server)
-        self.assertRegex(text, r"other end +FIN-WAIT-2 on this host, .* pid %d\b" % os.getpid())
-
 
 class WhoSeesLittle(Story):
     def setUp(self):
@@ -562,7 +544,7 @@ class WhoSeesLittle(Story):
         self.assertEqual((row["program"], row["wanted"], row["never_ends"]), ("", "held by nobody who was found", True))
         why = adieu("why", *ends, **nobody)
         self.assertEqual((why.returncode, why.stderr), (1, ""))
-        self.assertIn("a process that cannot be looked into", why.stdout)
+        self.assertIn("open, by nobody who was found", why.stdout)
         self.assertIn("not every process could be looked into", why.stdout)
         self.assertNotIn(server.name, why.stdout)
 
