@@ -230,7 +230,9 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
   if (verdict.wanted == control::Wanted::NotFound)
     return "open, by nobody who was found: in a process not looked into, or in flight (SCM_RIGHTS)";
   if (verdict.wanted == control::Wanted::Inherited)
-    return "open only in processes younger than it: they inherited the descriptor";
+    // Or passed on, or accepted by a process that was started for it (socket activation): none can be told from
+    // another.
+    return "open only in processes younger than it: inherited, or taken over later";
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:
@@ -255,7 +257,7 @@ std::string next_step(const control::Verdict& verdict, const plane::Record& reco
     return fmt::format("see what keeps it from accepting; its backlog: ss -ltn sport = :{}", record.local.port);
   if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
   if (verdict.wanted == control::Wanted::Inherited)
-    return fmt::format("end process {}; and open such descriptors with SOCK_CLOEXEC", beside.process);
+    return fmt::format("have process {} close it, or end it; if inherited: SOCK_CLOEXEC", beside.process);
   const std::string who = beside.process == 0
                               ? std::string("its program")
                               : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);

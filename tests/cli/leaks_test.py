@@ -25,10 +25,11 @@ import unittest
 ADIEU = os.path.abspath(sys.argv.pop(1))
 WRITE = "--write" in sys.argv and not sys.argv.remove("--write")
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/leaks.md")
+IS_ROOT = os.getuid() == 0  # of the machine, not of a user namespace of our own
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 HERE, THERE = "10.79.0.1", "10.79.0.2"
 PATIENCE = 15  # seconds for the kernel to get where a story wants it
-# Groups are told of all networks of a host: a run at the same time has other ports. Services live below 32768.
+# Services live below 32768; a run at the same time has other ports.
 ports = iter(range(10000 + os.getpid() % 700 * 30, 32000))
 
 HEAD = """# Leaks that `adieu` finds
@@ -230,7 +231,8 @@ class Story(unittest.TestCase):
             done = adieu("why", *ends)
             self.assertEqual((done.returncode, done.stderr), (1, ""))
             missing = [line for line in says if not re.search(line, done.stdout)]
-            if not missing:
+            # An acknowledgment of the peer's FIN may take its time.
+            if not missing and not re.search("other end +FIN-WAIT-1", done.stdout):
                 return done.stdout
             self.assertLess(time.monotonic(), late, (missing, done.stdout))
             time.sleep(0.05)
@@ -312,8 +314,8 @@ class Leaks(Story):
         know."""
         server, ends, heir = self.forks("forks", "closes")
         found, text = self.explains(
-            ends, "Inherited by a child", "CLOSE-WAIT", "held only by who inherited it", "inherited",
-            says=[rf"open in +heir pid {heir}, descriptor \d+\n", rf"end process {heir}; .*SOCK_CLOEXEC"],
+            ends, "Inherited by a child", "CLOSE-WAIT", "held only by who inherited it", "younger than it: inherited",
+            says=[rf"open in +heir pid {heir}, descriptor \d+\n", rf"have process {heir} close it.*SOCK_CLOEXEC"],
             holder=type("Heir", (), {"name": "heir", "pid": heir}))
         self.assertNotIn(f"pid {server.pid}", text)
         self.assertEqual(self.counted("CLOSE-WAIT", "heir", server.port)["pid"], heir)
@@ -490,7 +492,7 @@ class Hostile(Story):
             self.assertIn(shown, done.stdout)
             self.assertFalse(set(done.stdout) & {"\x1b", "\x9b"})
         line = next(line for line in adieu("--all").stdout.splitlines() if shown in line)
-        self.assertRegex(line, rf"^ +1 CLOSE-WAIT .*\[{server.pid}\] clients of :{server.port}  ")
+        self.assertRegex(line, rf"^ +1 CLOSE-WAIT .*\[{server.pid}\] +clients of :{server.port} ")
         for arguments in (["--json"], ["why", *ends, "--json"], ["ls", "--json"]):
             self.assertTrue(adieu(*arguments).stdout.isascii(), arguments)
 
@@ -521,28 +523,10 @@ class Hostile(Story):
             self.assertEqual((done.returncode, done.stdout), (0, ""), more)
             self.assertEqual(done.stderr, "adieu: there is no such connection, neither in a table nor in the ledger\n")
 
-    def test_the_other_end_is_looked_for_in_the_same_network(self):
-        # Whoever uses the same two loopback addresses in another network is somebody else.
-        server = self.listens("this-network", FORGETS)
-        client = self.connects(server.port)
-        client.shutdown(socket.SHUT_WR)
-        ends = server.says()
-        port = client.getsockname()[1]
-        other = self.program("other-network", """
-assert ctypes.CDLL(None).unshare(0x40000000) == 0
-os.system("ip link set lo up")
-l = listen(); s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[3]))); s.connect(("127.0.0.1", port))
-c, _ = l.accept(); say("connected"); stay()
-""", str(port), port=server.port)
-        self.assertEqual((other.says(), other.says()), ("listening", "connected"))
-        _, text = self.explains(ends, None, "CLOSE-WAIT", "held, nothing left to read, not closed", "not closed",
-                                server)
-        self.assertRegex(text, r"other end +FIN-WAIT-2 on this host, .* pid %d\b" % os.getpid())
-
 
 class WhoSeesLittle(Story):
     def setUp(self):
-        if os.getuid() != 0 or os.stat("/proc/self").st_uid != 0:
+        if not IS_ROOT:
             self.skipTest("SKIPPED, NOT TESTED: only root can become somebody else")
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -562,7 +546,7 @@ class WhoSeesLittle(Story):
         self.assertEqual((row["program"], row["wanted"], row["never_ends"]), ("", "held by nobody who was found", True))
         why = adieu("why", *ends, **nobody)
         self.assertEqual((why.returncode, why.stderr), (1, ""))
-        self.assertIn("a process not looked into", why.stdout)
+        self.assertIn("open, by nobody who was found", why.stdout)
         self.assertIn("not every process could be looked into", why.stdout)
         self.assertNotIn(server.name, why.stdout)
 

@@ -246,9 +246,10 @@ TEST(Judge, SaysWhoStillWantsIt) {
   r.end_of_stream_read = plane::Known::Yes;
   EXPECT_EQ(wanted(), Wanted::EndOfStreamReadNotClosed);
   r.end_of_stream_read = plane::Known::Unknown;
-  EXPECT_EQ(wanted(), Wanted::AllReadNotClosed);  // the end itself may be unread, for all that is known
   r.unread = plane::kUnknownCount;
   EXPECT_EQ(wanted(), Wanted::Unknown);
+  r.unread = 0;
+  EXPECT_EQ(wanted(), Wanted::AllReadNotClosed);  // nothing unread proves no more than that
   r.unread = 1;
   EXPECT_EQ(wanted(), Wanted::EndOfStreamUnread);
   r.holder = plane::Holder::AcceptQueue;
