@@ -191,7 +191,7 @@ void cite_holder(const Evidence& e, Verdict& v) {
 }
 
 void cite_policy(const Rule& rule, Instant now, Verdict& v) {
-  if (rule.exempt) return v.grounds.add(GroundKind::Exempt);
+  if (rule.exempt) return v.grounds.add(GroundKind::Exempt, rule.unmeant ? 1 : 0);
   if (v.act == Act::Tell) return;
   const auto cause = static_cast<std::uint64_t>(v.cause);
   if (!rule.act) return v.grounds.add(GroundKind::DryRun, cause);

@@ -50,6 +50,8 @@ int status_of(control::Refusal refusal) {
 std::string_view sentence_of(plane::Outcome outcome) {
   switch (outcome) {
     case plane::Outcome::Done: return "done";
+    case plane::Outcome::DoneUnguarded:
+      return "done; that its peer was not heard was made sure of just before, and not at the very moment";
     case plane::Outcome::WrongIdentity: return "it is gone: another connection may have its place";
     case plane::Outcome::AlreadyEnded: return "it had ended before the command came";
     case plane::Outcome::WrongState: return "it changed its state in the meantime: look again, and decide again";
@@ -271,7 +273,7 @@ HttpResponse Api::command(const ConnectionView& view, std::string_view act, cons
   }
   Receipt receipt{.id = text(view.id),
                   .act = std::string(act),
-                  .done = result.outcome == plane::Outcome::Done,
+                  .done = plane::is_done(result.outcome),
                   .outcome = std::string(plane::name(result.outcome)),
                   .sentence = std::string(sentence_of(result.outcome)),
                   .state = std::string(name(result.state)),

@@ -67,7 +67,9 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::DryRun:
       return fmt::format("the rule would end it as {}, and only says so (dry run)",
                          control::name(static_cast<control::Cause>(n)));
-    case GroundKind::Exempt: return "the rule exempts it from every act";
+    case GroundKind::Exempt:
+      return n == 1 ? "it is the kernel's, and the rule does not say that it means those: nothing is done to it"
+                    : "the rule exempts it from every act";
     case GroundKind::OverBudget:
       return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);
@@ -287,10 +289,13 @@ std::string rule_intends(const control::Onlook& seen, State state) {
   const control::Rule& rule = seen.rule;
   using plane::Ability;
   const plane::Abilities abilities = seen.evidence.abilities;
-  const bool can_reset = seen.evidence.can_abort && plane::has(abilities, Ability::AbortReset);
+  const bool can_reset = (seen.evidence.can_abort || rule.unmeant) && plane::has(abilities, Ability::AbortReset);
   const bool can_ask = plane::has(abilities, Ability::ProbeEcho) || plane::has(abilities, Ability::ProbeBare) ||
                        plane::has(abilities, Ability::ProbePending);
   if (!can_ask && !can_reset) return "can do nothing: its plane only reports, and takes neither questions nor commands";
+  if (rule.unmeant)
+    return can_ask ? "asks nobody and ends nothing: it does not say `plane kernel`; `adieu probe` and `adieu end` do"
+                   : "ends nothing: it does not say `plane kernel`; `adieu end` does";
   std::string does = !can_ask ? std::string("cannot ask the peer: its plane takes no questions")
                      : control::may_ask(seen.evidence, rule)
                          ? fmt::format("asks the peer after {} of silence", text(rule.interval))
@@ -308,7 +313,7 @@ std::string rule_intends(const control::Onlook& seen, State state) {
 std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now) {
   const control::Verdict& verdict = seen.verdict;
   if (record.has_ended()) return "nothing more";
-  if (seen.rule.exempt) return "exempts it from every act";
+  if (seen.rule.exempt && !seen.rule.unmeant) return "exempts it from every act";
   if (verdict.act == control::Act::Tell) return rule_intends(seen, record.state);
   const std::string what = fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
   if (!seen.rule.act) return fmt::format("would do this and only says so (dry run): {}", what);
