@@ -5,8 +5,8 @@
 //
 // Rules are matched from the top; the first whose filter surely matches holds, and the last matches everything. A
 // filter may not ask for a standing: that follows from the rule.
-// The kernel's connections belong to programs that know nothing of adieu. A rule asks and ends them only if it holds for
-// them because they are the kernel's: because of `plane kernel` in its filter. The last rule never does.
+// The kernel's connections belong to programs that know nothing of adieu. A rule asks and ends them only if it holds
+// for them because they are the kernel's: because of `plane kernel` in its filter. The last rule never does.
 #pragma once
 
 #include <cstdint>

@@ -252,7 +252,7 @@ HttpResponse Api::end(const ApiTables& tables, const ConnectionView& view, const
   const auto body = parse_end_body(request.body);
   if (!body) return error(400, body.error().text);
   const EndHow how = body->how.value_or(default_end(view.record.state));
-  const Prospect prospect = prospect_of(how, view.record, view.seen.evidence.abilities);
+  const Prospect prospect = prospect_of(how, view.record, view.seen.evidence.abilities, view.kind);
   if (body->dry_run) return json(prospect_json(view, prospect));
   if (prospect.refused) return error(status_of(*prospect.refused), prospect.here);
   const OrderResult result = board_.order({tables.identity(view), request_of(how, request.user)}, kReceiptLimit);

@@ -330,7 +330,8 @@ Instant next_question(const control::Onlook& seen, Instant now) {
   return later(now, e.last_ask + control::probe_spacing(seen.rule));
 }
 
-std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind) {
+std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
+                                plane::Abilities abilities) {
   std::vector<std::string> lines;
   if (record.has_ended()) return lines;
   if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr) {
@@ -339,7 +340,7 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
   }
   if (kind == plane::PlaneKind::Kernel) {
     if (std::string step = next_step(verdict, record); !step.empty()) lines.push_back(std::move(step));
-    if (verdict.ends == Ends::Nothing)
+    if (verdict.ends == Ends::Nothing && !plane::has(abilities, plane::Ability::AbortReset))
       lines.push_back(fmt::format("end it yourself: ss -K src {} dst {}", text(record.local), text(record.remote)));
     return lines;
   }

@@ -241,6 +241,30 @@ TEST_F(Act, ResetsInFinWait2AndThePeerThatHasReadOurEndCannotWrite) {
   EXPECT_TRUE(eventually([&] { return error_of(pair.server) == EPIPE; }));
 }
 
+TEST_F(Act, ResetsInAnAcceptQueueWhichItsListenerAcceptsAllTheSame) {
+  const Fd listener = listens(kLoopback4);
+  const Endpoint server{.address = kLoopback4, .port = local_of(listener).port};
+  const Fd client = connects(server);
+  EXPECT_EQ(reset(slot_in(State::Established, server, local_of(client))).outcome, Outcome::Done);
+  EXPECT_TRUE(eventually([&] { return error_of(client) == ECONNRESET; }));
+  const Fd accepted = accepts(listener);
+  EXPECT_EQ(error_of(accepted), ECONNABORTED);
+  EXPECT_EQ(receives(accepted), "");
+}
+
+TEST_F(Act, ResetsInLastAckOfWhichThePeerHearsNothing) {
+  const Fd listener = listens(kLoopback4);
+  Pair pair = connected(listener, kLoopback4);
+  const std::vector<char> much(1 << 22);
+  ASSERT_GT(send(pair.server.get(), much.data(), much.size(), MSG_DONTWAIT), 0);  // our FIN waits behind it
+  ASSERT_EQ(shutdown(pair.client.get(), SHUT_WR), 0);
+  slot_in(State::CloseWait, pair.server_name, pair.client_name);
+  pair.server.close();
+  const auto slot = slot_in(State::LastAck, pair.server_name, pair.client_name);
+  EXPECT_EQ(reset(slot).outcome, Outcome::Done);
+  EXPECT_EQ(error_of(pair.client), 0);
+}
+
 // Of an orphan in FIN-WAIT-2 and of TIME-WAIT the kernel keeps a minisocket, and sends no RST for it.
 TEST_F(Act, ResetsAnOrphanOfWhichThePeerHearsNothingYet) {
   const Fd listener = listens(kLoopback4);
