@@ -220,6 +220,7 @@ void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   const bool can_ask = plane::has(e.abilities, Ability::ProbeEcho) || plane::has(e.abilities, Ability::ProbeBare) ||
                        plane::has(e.abilities, Ability::ProbePending);
   if (!can_ask) return grounds.add(GroundKind::NotAskedUnable);  // whatever the rule says
+  if (rule.unmeant) return;                                      // said already (cite_policy)
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));

@@ -80,7 +80,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   plane::TableWriter table(seam->table(), setup);
   auto plane = kernel::Plane::open(table);
   if (!plane) return failed(why_unlisted(plane.error()));
-  plane->act();
+  plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
   // To see who has what open, to enter the networks of containers, and (CAP_NET_ADMIN) to end a connection on command.
   // CAP_SYS_PTRACE is also what a duplicate of somebody's descriptor takes, CAP_SYS_ADMIN what the BPF programs take
   // that are loaded by now.

@@ -68,8 +68,9 @@ std::string sentence(const control::Ground& ground) {
       return fmt::format("the rule would end it as {}, and only says so (dry run)",
                          control::name(static_cast<control::Cause>(n)));
     case GroundKind::Exempt:
-      return n == 1 ? "it is the kernel's, and the rule does not say that it means those: nothing is done to it"
-                    : "the rule exempts it from every act";
+      return n == 1
+                 ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
+                 : "the rule exempts it from every act";
     case GroundKind::OverBudget:
       return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernel/probe.h"
+
 namespace adieu::kernel {
 namespace {
 
@@ -196,6 +198,12 @@ Record record_of(const Socket& socket, const Record* previous, const Seen& seen)
   set_reading(socket, record);
   set_clocks(socket, previous, seen, record);
   set_sending(socket, seen, record);
+  record.can_probe = is_askable(socket);
+  if (previous != nullptr && !seen.has_heard) {
+    std::ranges::copy(previous->probes, record.probes);
+    record.probe_first = previous->probe_first;
+    record.probe_last = previous->probe_last;
+  }
   return record;
 }
 

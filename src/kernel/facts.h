@@ -23,7 +23,7 @@
 //   end_of_stream_read  No is certain; Yes cannot be proven here (a FIN that came with data counts as read with it).
 //   receive_shut   only before the peer's FIN: from then on the kernel says so itself.
 // Never known: progress_out, when the oldest unacknowledged octet was first sent, soft_error. Probes are those that
-// adieu commanded, and here it can command none; the kernel's own keepalives without an answer are Socket::probes.
+// adieu commanded (probe.h); the kernel's own keepalives without an answer are Socket::probes.
 #pragma once
 
 #include <optional>
@@ -38,8 +38,9 @@ namespace adieu::kernel {
 
 // What a sweep reports, and what such a plane may be able to do beside (act.h).
 inline constexpr plane::Abilities kReports = plane::Ability::ReportsHolder | plane::Ability::ReportsHeard;
-inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::Finish | plane::Ability::AbortReset |
-                                               plane::Ability::GuardedAbort | plane::Ability::Forget;
+inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::ProbeBare | plane::Ability::Finish |
+                                               plane::Ability::AbortReset | plane::Ability::GuardedAbort |
+                                               plane::Ability::Forget;
 
 // The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
 // written: two readings of one instant differ by that, and are one.

@@ -32,10 +32,18 @@ std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
 Plane::Plane(plane::TableWriter& table, Networks networks)
     : table_(&table), networks_(std::move(networks)), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
 
-void Plane::act(plane::Abilities wanted) {
+void Plane::act(plane::Abilities wanted, Prober prober) {
   acts_ = Acts::open();
+  prober_ = std::move(prober);
   wanted_ = wanted & ~kReports;
-  table_->set_abilities(table_->abilities() | (acts_.abilities() & wanted_));
+  table_->set_abilities(table_->abilities() | able());
+}
+
+plane::Abilities Plane::able() const {
+  plane::Abilities can = acts_.abilities();
+  // A duplicate is what both take.
+  if (prober_.is_possible() && plane::has(can, plane::Ability::Finish)) can = can | plane::Ability::ProbeBare;
+  return can & wanted_;
 }
 
 void Plane::look(Instant now) {
@@ -56,6 +64,7 @@ void Plane::look(Instant now) {
   sight.networks_closed = networks_.look(processes, holders_->processes());
   sight.networks = static_cast<std::uint32_t>(networks_.all().size());
   holders_->finish(sight.processes_closed == 0 && sight.all_processes_visible);
+  prober_.put_back(*holders_);
 }
 
 std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
@@ -149,7 +158,7 @@ plane::Outcome Plane::obey(const plane::Command& command, plane::Receipt& receip
 
   (*found)->key.network = key.network;
   const Outcome outcome = carry_out(command, *network, **found, receipt.at);
-  if (!plane::is_done(outcome)) return outcome;
+  if (!plane::is_done(outcome) || command.kind == plane::CommandKind::Probe) return outcome;
   const auto after = network->diag.find(key);
   if (!after) return Outcome::Unable;
   receipt.state = *after ? (*after)->state : State::Closed;
@@ -160,13 +169,25 @@ plane::Outcome Plane::obey(const plane::Command& command, plane::Receipt& receip
   return outcome;
 }
 
+plane::Outcome Plane::ask(std::uint32_t slot, const Socket& found, Instant now) {
+  using plane::Outcome;
+  // Peers answer such a question once in 500 ms (RFC 5961) or less often.
+  const Instant last = table_->last(slot).probe_last;
+  if (last.is_known() && now - last < seconds(1)) return Outcome::TooSoon;
+  const Outcome outcome = prober_.ask(found, holders_->of(found.inode));
+  if (outcome == Outcome::Done) sweep_->asked(slot, now);
+  return outcome;
+}
+
 plane::Outcome Plane::carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now) {
   using plane::Ability;
   using plane::Outcome;
   const auto may = [this](Ability ability) { return plane::has(wanted_, ability); };
   Outcome outcome = Outcome::Unable;
   switch (command.kind) {
-    case plane::CommandKind::Probe: break;
+    case plane::CommandKind::Probe:
+      if (may(Ability::ProbeBare) && command.form == ProbeForm::Bare) outcome = ask(command.id.slot, found, now);
+      break;
     case plane::CommandKind::Finish:
       if (!may(Ability::Finish)) break;
       outcome = acts_.finish(found, holders_->of(found.inode));
@@ -183,7 +204,7 @@ plane::Outcome Plane::carry_out(const plane::Command& command, Network& network,
       if (may(Ability::Forget)) outcome = acts_.forget(network, found);
       break;
   }
-  table_->set_abilities((table_->abilities() & kReports) | (acts_.abilities() & wanted_));
+  table_->set_abilities((table_->abilities() & kReports) | able());
   return outcome;
 }
 

@@ -16,6 +16,7 @@
 #include "kernel/facts.h"
 #include "kernel/holders.h"
 #include "kernel/network.h"
+#include "kernel/probe.h"
 #include "kernel/sweep.h"
 #include "plane/control_block.h"
 #include "plane/table.h"
@@ -39,7 +40,8 @@ class Plane {
   static std::expected<Plane, Error> open(plane::TableWriter& table);
 
   // From now on commands are carried out, as far as this process may and this kernel can. `wanted`: no others.
-  void act(plane::Abilities wanted = kAbilities);
+  // `prober`: for questions.
+  void act(plane::Abilities wanted, Prober prober);
 
   // Who has what open, and which networks there are, from now on until the next look.
   void look(Instant now);
@@ -65,11 +67,14 @@ class Plane {
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   void answer(std::uint64_t number, Instant now, const plane::ControlView& control);
   plane::Outcome obey(const plane::Command& command, plane::Receipt& receipt);
+  plane::Abilities able() const;
+  plane::Outcome ask(std::uint32_t slot, const Socket& found, Instant now);
   plane::Outcome carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now);
 
   plane::TableWriter* table_;
   Networks networks_;
   Acts acts_;
+  Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();

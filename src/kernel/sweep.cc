@@ -126,6 +126,15 @@ void Sweep::vanished(std::uint64_t cookie) {
   ++counts_.vanished;
 }
 
+void Sweep::asked(std::uint32_t slot, Instant now) {
+  plane::Record record = table_.last(slot);
+  std::uint16_t& count = record.probes[static_cast<std::size_t>(ProbeForm::Bare)];
+  if (count == 0) record.probe_first = now;
+  if (count < UINT16_MAX) ++count;
+  record.probe_last = now;
+  table_.publish(slot, record);
+}
+
 void Sweep::ended(std::uint32_t slot, std::uint64_t verdict) { end(slot, EndReason::Commanded, verdict); }
 
 void Sweep::end(std::uint32_t slot, EndReason reason, std::uint64_t verdict) {

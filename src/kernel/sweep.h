@@ -40,6 +40,8 @@ class Sweep {
   void see_listener(const Socket& listener) { listeners_.push_back(listener); }
   void see(const Socket& socket, const plane::ControlView& control);
   void vanished(std::uint64_t cookie);
+  // Its peer has been asked.
+  void asked(std::uint32_t slot, Instant now);
   // A command has ended it, at any time between two sweeps.
   void ended(std::uint32_t slot, std::uint64_t verdict);
   void finish();

@@ -233,10 +233,31 @@ class KernelEnd(unittest.TestCase):
             self.assertIn(says, done.stderr)
         self.assertEqual(outcome(lambda: waiting.send(b"x")), 1)
 
+    def keepalive(self, end):
+        return [end.getsockopt(level, name) for level, name in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT))]
+
+    def test_probe_is_answered_and_leaves_the_socket_as_it_was(self):
+        self.client.shutdown(socket.SHUT_WR)
+        identity = self.found(self.client_port, "FIN-WAIT-2")
+        before = self.keepalive(self.client)
+        time.sleep(2.5)  # silence is what is asked about: a second of it, as the latest sweep saw it
+        done = self.adieu("probe", "--wait", "5s", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("asked, and heard after", done.stdout)
+        self.assertEqual(self.keepalive(self.client), before)
+        self.assertFalse(os.path.exists(self.run_dir + "/kernel_probe"))
+        self.client.close()
+        orphan = self.until(lambda: "orphan" in self.adieu("why", "--json", identity).stdout and identity, "an orphan")
+        refused = self.adieu("probe", orphan)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("cannot be asked", refused.stderr)
+
     def test_no_rule_of_its_own_touches_the_kernels_connections(self):
         identity = self.found(self.server_port, "ESTABLISHED")
         why = self.adieu("why", identity).stdout
-        self.assertRegex(why, r"\nrule +[^\n]*it does not say `plane kernel`; `adieu end` does\n")
+        self.assertRegex(why, r"\nrule +[^\n]*it does not say `plane kernel`; `adieu probe` and `adieu end` do\n")
         log = self.adieu("log", "--kind", "receipt", "--json").stdout
         self.assertNotIn("done, unguarded", log)
 

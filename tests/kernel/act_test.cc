@@ -41,7 +41,7 @@ class Act : public Namespace {
     auto opened = Plane::open(table->writer);
     ASSERT_TRUE(opened) << name(opened.error().kind) << ' ' << opened.error().code;
     plane.emplace(std::move(*opened));
-    plane->act(wanted);
+    plane->act(wanted, Prober());
   }
   void sweep() {
     plane->look(monotonic_now());

@@ -97,7 +97,8 @@ TEST_F(KernelPlane, ShowsBothEndsOfAnEstablishedConnection) {
     EXPECT_EQ(record.holder, Holder::Held);
     EXPECT_EQ(record.end_of_stream_read, Known::No);
     EXPECT_FALSE(record.receive_shut || record.send_shut);
-    EXPECT_FALSE(record.can_probe || record.can_echo);
+    EXPECT_TRUE(record.can_probe);
+    EXPECT_FALSE(record.can_echo);
     EXPECT_EQ(record.unread, 0U);
     EXPECT_EQ(record.unsent, 0U);
     EXPECT_EQ(record.oldest_unacked, Instant::never());
