@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <span>
 
 #include "cli/command.h"
 #include "host/api_client.h"
@@ -52,12 +54,12 @@ void tell(const std::string& id, const host::ApiFailure& failure, const EndComma
   }
 }
 
-void print(const host::ProspectLines& prospect) {
-  fmt::print("{}   {} -> {}   {}, {}\n", host::printable(prospect.connection.id), prospect.connection.local,
+void print(std::FILE* to, const host::ProspectLines& prospect) {
+  fmt::print(to, "{}   {} -> {}   {}, {}\n", host::printable(prospect.connection.id), prospect.connection.local,
              prospect.connection.remote, prospect.connection.state, prospect.connection.standing);
-  fmt::print("  {:<12} {}\n", prospect.possible ? prospect.how : "nothing", prospect.here);
+  fmt::print(to, "  {:<12} {}\n", prospect.possible ? prospect.how : "nothing", prospect.here);
   if (!prospect.possible) return;
-  fmt::print("  {:<12} {}\n  {:<12} {}\n", "application", prospect.application, "peer", prospect.peer);
+  fmt::print(to, "  {:<12} {}\n  {:<12} {}\n", "application", prospect.application, "peer", prospect.peer);
 }
 
 Tally show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
@@ -71,7 +73,7 @@ Tally show(const std::vector<std::string>& ids, const EndCommand& command, const
     if (command.json)
       fmt::print("{}\n", prospect->json);
     else
-      print(prospect->value);
+      print(stdout, prospect->value);
     const bool has_ended = prospect->value.connection.standing == name(control::Standing::Ended);
     if (prospect->value.possible || has_ended)
       ++tally.done;
@@ -81,10 +83,15 @@ Tally show(const std::vector<std::string>& ids, const EndCommand& command, const
   return tally;
 }
 
-void confirm(std::size_t count) {
+// Who is asked knows what he is asked: a screenful of it.
+void confirm(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
+  constexpr std::size_t kMostShown = 8;
   if (::isatty(STDIN_FILENO) == 0)
-    throw Trouble(fmt::format("{} connections match: say --yes, or look at them first with --dry-run", count));
-  fmt::print(stderr, "end {} connections? [y/N] ", count);
+    throw Trouble(fmt::format("{} connections match: say --yes, or look at them first with --dry-run", ids.size()));
+  for (const std::string& id : std::span(ids).first(std::min(ids.size(), kMostShown)))
+    if (const auto prospect = api.prospect(id, command.how)) print(stderr, prospect->value);
+  if (ids.size() > kMostShown) fmt::print(stderr, "and {} more: see --dry-run\n", ids.size() - kMostShown);
+  fmt::print(stderr, "end {} connections? [y/N] ", ids.size());
   std::string answer;
   std::getline(std::cin, answer);
   if (answer != "y" && answer != "yes") throw Trouble("nothing was done");
@@ -125,7 +132,7 @@ void run_end(const EndCommand& command) {
     if (!command.json) fmt::print("no connection matches\n");
     return;
   }
-  if (!command.dry_run && ids.size() > 1 && !command.yes) confirm(ids.size());
+  if (!command.dry_run && ids.size() > 1 && !command.yes) confirm(ids, command, api);
   const Tally tally = command.dry_run ? show(ids, command, api) : do_it(ids, command, api);
   std::fflush(stdout);
   if (tally.failed) throw Exit{2};

@@ -166,8 +166,9 @@ bool Controller::passes_by(std::uint32_t index, std::uint32_t slot, const plane:
 
 Rule Controller::rule_for(Decision& d, const plane::Record& record, const HostFacts& host, Instant now) const {
   const Plane& p = planes_[d.plane];
-  if (policy_.only_rule() == nullptr) d.rule = policy_.rule_for(SubjectOf(p.facts, record, now));
-  return policy_.in_state(policy_.rule(d.rule), record.state, host);
+  const SubjectOf subject(p.facts, record, now);
+  if (policy_.only_rule() == nullptr) d.rule = policy_.rule_for(subject);
+  return policy_.in_state(policy_.rule(d.rule, subject), record.state, host);
 }
 
 Decision Controller::judged(std::uint32_t index, const plane::ConnectionId& id, const plane::Record& record,

@@ -98,7 +98,7 @@ void Controller::receipt(std::uint32_t index, const plane::Receipt& receipt, Ins
   // Of an earlier control plane: what it did stands in the record.
   if (entry == nullptr || entry->in_flight != receipt.kind || entry->verdict != receipt.verdict) return;
   entry->in_flight.reset();
-  if (receipt.outcome != plane::Outcome::Done) return refused(*entry, receipt, now);
+  if (!plane::is_done(receipt.outcome)) return refused(*entry, receipt, now);
   // The plane's own instant, where it can be one: else each question would be late by the time its receipt took.
   const bool sane = receipt.at <= now && now - receipt.at <= minutes(1);
   const Instant done_at = sane ? receipt.at : now;
@@ -120,6 +120,7 @@ void Controller::refused(Entry& entry, const plane::Receipt& receipt, Instant no
       break;
     }
     case plane::Outcome::Done:
+    case plane::Outcome::DoneUnguarded:
     case plane::Outcome::WrongState:
     case plane::Outcome::Expired:
     case plane::Outcome::Void:

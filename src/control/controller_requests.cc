@@ -120,6 +120,10 @@ void Controller::count_orphan(std::uint32_t index, const plane::ConnectionId& id
   const Plane& p = planes_[index];
   if (!policy_.has_orphan_budget() || record.has_ended() || record.state == State::TimeWait) return;
   if (!plane::has(p.facts.abilities, plane::Ability::AbortReset) || p.stopped_since.is_known()) return;
+  if (p.facts.kind == plane::PlaneKind::Kernel) {
+    const SubjectOf subject(p.facts, record, now);
+    if (policy_.rule(policy_.rule_for(subject), subject).unmeant) return;
+  }
   ++orphans_;
   orphan_bytes_ += bytes_of(record);
   const Entry* entry = find(index, id);

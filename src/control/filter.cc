@@ -123,6 +123,7 @@ Truth Filter::value(const Node& node, const Subject& subject) const {
       return unless(is_one(end_of_stream_read(r), node.number, plane::Known::Unknown));
     case Op::Family: return compare(static_cast<std::uint64_t>(r.local.address.family()));
     case Op::Plane:
+      if (!subject.plane_known) return Truth::Unknown;
       return unless(truth(static_cast<std::uint64_t>(subject.kind) == node.number ||
                           is_named(subject.plane, name_of(node), node.open_ended)));
     case Op::Pid: return unless(any_process(subject, [&](const Process& p) { return p.pid == node.number; }));

@@ -45,6 +45,7 @@ struct Subject {
   bool processes_known = false;        // false: there may be others
   Standing standing = Standing::Unknown;
   Instant now;
+  bool plane_known = true;
 };
 
 // Kleene's three values, in the order in which `and` is the least and `or` the greatest.

@@ -196,7 +196,7 @@ void cite_holder(const Evidence& e, Verdict& v) {
 }
 
 void cite_policy(const Rule& rule, Instant now, Verdict& v) {
-  if (rule.exempt) return v.grounds.add(GroundKind::Exempt);
+  if (rule.exempt) return v.grounds.add(GroundKind::Exempt, rule.unmeant ? 1 : 0);
   if (v.act == Act::Tell) return;
   const auto cause = static_cast<std::uint64_t>(v.cause);
   if (!rule.act) return v.grounds.add(GroundKind::DryRun, cause);
@@ -225,6 +225,7 @@ void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   const bool can_ask = plane::has(e.abilities, Ability::ProbeEcho) || plane::has(e.abilities, Ability::ProbeBare) ||
                        plane::has(e.abilities, Ability::ProbePending);
   if (!can_ask) return grounds.add(GroundKind::NotAskedUnable);  // whatever the rule says
+  if (rule.unmeant) return;                                      // said already (cite_policy)
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));

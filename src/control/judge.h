@@ -109,9 +109,9 @@ enum class GroundKind : std::uint8_t {
   PathForgets,   // span: the timer of a middlebox that fits what a path to the peer's host has forgotten before
   Acts,          // number: Cause; span: in how long the rule acts
   DryRun,        // number: Cause; the rule would act, and is told not to
-  Exempt,        // the rule exempts it from every act and budget
-  OverBudget,    // number: orphans, more than their budget; this one is first to go
-  Asked,         // number: the user who asked for it (a uid)
+  Exempt,  // the rule exempts it from every act and budget; number: 1 if by not meaning the kernel's (Rule::unmeant)
+  OverBudget,  // number: orphans, more than their budget; this one is first to go
+  Asked,       // number: the user who asked for it (a uid)
 };
 
 // Where a ground comes from, and what it is worth.

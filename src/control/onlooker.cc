@@ -10,9 +10,10 @@ Onlook look_on(const plane::Record& record, const PlaneFacts& plane, Instant hea
                const std::optional<plane::ControlStatus>& status, const HostBook& hosts, Instant now,
                const Controller::Settings& settings) {
   Onlook seen;
-  if (policy.only_rule() == nullptr) seen.rule_number = policy.rule_for(SubjectOf(plane, record, now));
+  const SubjectOf subject(plane, record, now);
+  if (policy.only_rule() == nullptr) seen.rule_number = policy.rule_for(subject);
   const HostFacts host = hosts.facts(record.remote.address);
-  seen.rule = policy.in_state(policy.rule(seen.rule_number), record.state, host);
+  seen.rule = policy.in_state(policy.rule(seen.rule_number, subject), record.state, host);
   std::array<plane::Gap, plane::kGaps + 1> gaps{};
   if (status) std::ranges::copy(status->gaps, gaps.begin());
   const Instant judged_at = status && status->swept_at <= now ? status->swept_at : Instant::unknown();

@@ -65,6 +65,20 @@ std::uint32_t Policy::rule_for(const Subject& subject) const {
   return number;
 }
 
+// Because of its plane: with the plane not known, the filter would not surely match.
+Rule Policy::rule(std::uint32_t number, const Subject& subject) const {
+  Rule rule = clauses_[number].rule;
+  if (subject.kind != plane::PlaneKind::Kernel) return rule;
+  Subject anywhere = subject;
+  anywhere.plane_known = false;
+  rule.unmeant = clauses_[number].filter.match(anywhere) == Truth::Yes;
+  if (!rule.unmeant) return rule;
+  rule.exempt = true;
+  rule.probing = false;
+  rule.keep_path = KeepPath::No;
+  return rule;
+}
+
 Rule Policy::in_state(const Rule& rule, State state, Duration learned) const {
   Duration shortest = learned;
   if (rule.keep_path == KeepPath::Known)

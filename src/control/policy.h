@@ -5,6 +5,8 @@
 //
 // Rules are matched from the top; the first whose filter surely matches holds, and the last matches everything. A
 // filter may not ask for a standing: that follows from the rule.
+// The kernel's connections belong to programs that know nothing of adieu. A rule asks and ends them only if it holds
+// for them because they are the kernel's: because of `plane kernel` in its filter. The last rule never does.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +67,8 @@ class Policy {
   const std::vector<Clause>& clauses() const { return clauses_; }
   std::uint32_t rule_for(const Subject& subject) const;
   const Rule& rule(std::uint32_t number) const { return clauses_[number].rule; }
+  // That rule as it holds for this subject.
+  Rule rule(std::uint32_t number, const Subject& subject) const;
   // `rule` as it holds in this state: with keep_path, asked before the shortest timer that is known, or `learned`
   // (Duration::max(): none), runs out.
   Rule in_state(const Rule& rule, State state, Duration learned = Duration::max()) const;

@@ -110,6 +110,9 @@ struct Rule {
   bool act = true;
   // Nothing below is ever done, and no budget takes it.
   bool exempt = false;
+  // It is the kernel's, and the rule does not say that it means such connections (Policy::rule_for()): exempt, and not
+  // asked, but on a person's word. No file sets this.
+  bool unmeant = false;
   Act when_gone = Act::Reset;
   // The application has read the end of the peer's stream so long ago, and has not closed: forgotten, or meant.
   Act when_forgotten = Act::Tell;

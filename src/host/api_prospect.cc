@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "host/kernel_prospect.h"
+
 namespace adieu::host {
 namespace {
 
@@ -82,7 +84,8 @@ control::Request request_of(EndHow how, std::uint32_t user) {
   return request;
 }
 
-Prospect prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities) {
+Prospect prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities, plane::PlaneKind kind) {
+  if (kind == plane::PlaneKind::Kernel) return kernel_prospect_of(how, record, abilities);
   Prospect prospect;
   prospect.how = how;
   prospect.refused = refusal_of(how, record, abilities);

@@ -14,6 +14,7 @@
 #include "control/controller.h"
 #include "plane/command.h"
 #include "plane/record.h"
+#include "plane/table.h"
 
 namespace adieu::host {
 
@@ -34,6 +35,8 @@ struct Prospect {
   std::string application;                  // what it will see; empty: nothing is done
   std::string peer;
 };
-Prospect prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities);
+// `kind`: whose TCP it is. What the kernel's does stands in kernel_prospect.h.
+Prospect prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities,
+                     plane::PlaneKind kind = plane::PlaneKind::Engine);
 
 }  // namespace adieu::host

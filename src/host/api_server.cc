@@ -50,6 +50,8 @@ int status_of(control::Refusal refusal) {
 std::string_view sentence_of(plane::Outcome outcome) {
   switch (outcome) {
     case plane::Outcome::Done: return "done";
+    case plane::Outcome::DoneUnguarded:
+      return "done; that its peer was not heard was made sure of just before, and not at the very moment";
     case plane::Outcome::WrongIdentity: return "it is gone: another connection may have its place";
     case plane::Outcome::AlreadyEnded: return "it had ended before the command came";
     case plane::Outcome::WrongState: return "it changed its state in the meantime: look again, and decide again";
@@ -57,7 +59,8 @@ std::string_view sentence_of(plane::Outcome outcome) {
     case plane::Outcome::Expired: return "its data plane did not take the command in time, and will not";
     case plane::Outcome::Void: return "a new control plane has started, and the command is void: try again";
     case plane::Outcome::Unable: return "its data plane cannot do that to a connection in this state";
-    case plane::Outcome::TooSoon: return "it was asked less than a second ago: peers limit such answers, try again";
+    case plane::Outcome::TooSoon:
+      return "it was asked, or heard, less than a second ago: peers limit such answers, try again";
     case plane::Outcome::Malformed: return "its data plane could not read the command: report this as a fault of adieu";
   }
   return "?";
@@ -250,7 +253,7 @@ HttpResponse Api::end(const ApiTables& tables, const ConnectionView& view, const
   const auto body = parse_end_body(request.body);
   if (!body) return error(400, body.error().text);
   const EndHow how = body->how.value_or(default_end(view.record.state));
-  const Prospect prospect = prospect_of(how, view.record, view.seen.evidence.abilities);
+  const Prospect prospect = prospect_of(how, view.record, view.seen.evidence.abilities, view.kind);
   if (body->dry_run) return json(prospect_json(view, prospect));
   if (prospect.refused) return error(status_of(*prospect.refused), prospect.here);
   const OrderResult result = board_.order({tables.identity(view), request_of(how, request.user)}, kReceiptLimit);
@@ -271,7 +274,7 @@ HttpResponse Api::command(const ConnectionView& view, std::string_view act, cons
   }
   Receipt receipt{.id = text(view.id),
                   .act = std::string(act),
-                  .done = result.outcome == plane::Outcome::Done,
+                  .done = plane::is_done(result.outcome),
                   .outcome = std::string(plane::name(result.outcome)),
                   .sentence = std::string(sentence_of(result.outcome)),
                   .state = std::string(name(result.state)),

@@ -80,8 +80,12 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   plane::TableWriter table(seam->table(), setup);
   auto plane = kernel::Plane::open(table);
   if (!plane) return failed(why_unlisted(plane.error()));
-  // To see who has what open, and to enter the networks of containers.
-  if (auto kept = keep_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN}); !kept) return kept;
+  plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
+  // To see who has what open, to enter the networks of containers, and (CAP_NET_ADMIN) to end a connection on command.
+  // CAP_SYS_PTRACE is also what a duplicate of somebody's descriptor takes, CAP_SYS_ADMIN what the BPF programs take
+  // that are loaded by now.
+  const auto kept = keep_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_NET_ADMIN});
+  if (!kept) return kept;
 
   const plane::ControlView control = seam->control();
   Poller poller;
@@ -91,6 +95,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   OnceLog once;
   Instant sweep_at = Instant::unknown();
   std::uint64_t events_told = 0;
+  std::uint64_t commands_told = 0;
   bool whole = false;  // the latest sweep
   const bool every_network = kernel::is_hosts_own_network();
   for (bool stopping = false; !stopping && !link.told_to_stop();) {
@@ -111,8 +116,9 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
     if (whole) plane->beat(now);
     plane->take_commands(now, control);
     link.advance(now);
-    if (table.events_written() != events_told) ring(seam->wake_control());
+    if (table.events_written() != events_told || table.commands_taken() != commands_told) ring(seam->wake_control());
     events_told = table.events_written();
+    commands_told = table.commands_taken();
     const auto ready = poller.wait(earlier(earlier(sweep_at, now + kBeat), link.next_deadline()));
     for (const std::uint64_t token : ready) {
       if (token == kStop) stopping = true;

@@ -55,8 +55,9 @@ Difference judged_anew(const NamedPolicy& policy, const LedgerEntry& entry, cons
   found.local = entry.local;
   found.remote = entry.remote;
   found.state = entry.state;
-  found.rule = policy.policy.rule_for(control::SubjectOf(facts, record, entry.at));
-  const control::Rule rule = policy.policy.in_state(policy.policy.rule(found.rule), e.state, e.host);
+  const control::SubjectOf subject(facts, record, entry.at);
+  found.rule = policy.policy.rule_for(subject);
+  const control::Rule rule = policy.policy.in_state(policy.policy.rule(found.rule, subject), e.state, e.host);
   const control::Verdict verdict = judge(e, rule, entry.at);
   found.was = entry.standing;
   found.would_be = name(verdict.standing);

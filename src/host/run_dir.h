@@ -35,7 +35,8 @@ class RunDir {
   std::string api() const { return path_ + "/api.sock"; }
   std::string ledger() const { return path_ + "/ledger.db"; }
   std::string lock(std::string_view who) const { return path_ + "/" + std::string(who) + ".lock"; }
-  std::string policy() const { return path_ + "/policy.toml"; }  // the text in force
+  std::string policy() const { return path_ + "/policy.toml"; }         // the text in force
+  std::string kernel_probe() const { return path_ + "/kernel_probe"; }  // what must be put back (kernel/probe.h)
   std::string isn_key() const { return path_ + "/isn.key"; }
 
  private:

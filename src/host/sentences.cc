@@ -67,7 +67,10 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::DryRun:
       return fmt::format("the rule would end it as {}, and only says so (dry run)",
                          control::name(static_cast<control::Cause>(n)));
-    case GroundKind::Exempt: return "the rule exempts it from every act";
+    case GroundKind::Exempt:
+      return n == 1
+                 ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
+                 : "the rule exempts it from every act";
     case GroundKind::OverBudget:
       return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);
@@ -288,10 +291,13 @@ std::string rule_intends(const control::Onlook& seen, State state) {
   const control::Rule& rule = seen.rule;
   using plane::Ability;
   const plane::Abilities abilities = seen.evidence.abilities;
-  const bool can_reset = seen.evidence.can_abort && plane::has(abilities, Ability::AbortReset);
+  const bool can_reset = (seen.evidence.can_abort || rule.unmeant) && plane::has(abilities, Ability::AbortReset);
   const bool can_ask = plane::has(abilities, Ability::ProbeEcho) || plane::has(abilities, Ability::ProbeBare) ||
                        plane::has(abilities, Ability::ProbePending);
   if (!can_ask && !can_reset) return "can do nothing: its plane only reports, and takes neither questions nor commands";
+  if (rule.unmeant)
+    return can_ask ? "asks nobody and ends nothing: it does not say `plane kernel`; `adieu probe` and `adieu end` do"
+                   : "ends nothing: it does not say `plane kernel`; `adieu end` does";
   std::string does = !can_ask ? std::string("cannot ask the peer: its plane takes no questions")
                      : control::may_ask(seen.evidence, rule)
                          ? fmt::format("asks the peer after {} of silence", text(rule.interval))
@@ -309,7 +315,7 @@ std::string rule_intends(const control::Onlook& seen, State state) {
 std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now) {
   const control::Verdict& verdict = seen.verdict;
   if (record.has_ended()) return "nothing more";
-  if (seen.rule.exempt) return "exempts it from every act";
+  if (seen.rule.exempt && !seen.rule.unmeant) return "exempts it from every act";
   if (verdict.act == control::Act::Tell) return rule_intends(seen, record.state);
   const std::string what = fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
   if (!seen.rule.act) return fmt::format("would do this and only says so (dry run): {}", what);
@@ -326,7 +332,8 @@ Instant next_question(const control::Onlook& seen, Instant now) {
   return later(now, e.last_ask + control::probe_spacing(seen.rule));
 }
 
-std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind) {
+std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
+                                plane::Abilities abilities) {
   std::vector<std::string> lines;
   if (record.has_ended()) return lines;
   if (verdict.grounds.find(control::GroundKind::PlaneStopped) != nullptr) {
@@ -335,7 +342,7 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
   }
   if (kind == plane::PlaneKind::Kernel) {
     if (std::string step = next_step(verdict, record); !step.empty()) lines.push_back(std::move(step));
-    if (verdict.ends == Ends::Nothing)
+    if (verdict.ends == Ends::Nothing && !plane::has(abilities, plane::Ability::AbortReset))
       lines.push_back(fmt::format("end it yourself: ss -K src {} dst {}", text(record.local), text(record.remote)));
     return lines;
   }

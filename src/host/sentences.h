@@ -37,7 +37,8 @@ std::string rule_does(const control::Onlook& seen, const plane::Record& record, 
 // When it is asked next; never(): not as things stand.
 Instant next_question(const control::Onlook& seen, Instant now);
 // What a person can do about it; empty: nothing needs to be done.
-std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind);
+std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
+                                plane::Abilities abilities);
 // "held", "accept queue", "orphan", "unknown"; "yes", "no", "unknown"; "engine", "kernel".
 std::string_view name(plane::Holder holder);
 std::string_view name(plane::Known known);

@@ -22,9 +22,17 @@ std::vector<std::string> ConnectionView::evidence() const {
 }
 
 std::vector<std::string> ConnectionView::advice() const {
-  std::vector<std::string> lines = host::advice(seen.verdict, record, kind);
+  std::vector<std::string> lines = host::advice(seen.verdict, record, kind, seen.evidence.abilities);
   const control::Verdict& verdict = seen.verdict;
-  if (record.has_ended() || kind != plane::PlaneKind::Engine || !is_synchronized(record.state)) return lines;
+  if (record.has_ended() || !is_synchronized(record.state)) return lines;
+  if (kind == plane::PlaneKind::Kernel) {
+    const bool can_end = plane::has(seen.evidence.abilities, plane::Ability::AbortReset);
+    const bool is_left = verdict.ends == control::Ends::Nothing || verdict.ends == control::Ends::ApplicationClose ||
+                         verdict.ends == control::Ends::PeerFin;
+    if (can_end && is_left && !not_judged())
+      lines.push_back("see what ending it would mean: adieu end --dry-run " + printable(text(id)));
+    return lines;
+  }
   const std::string name = printable(text(id));
   const bool is_doubted = verdict.standing == control::Standing::Silent ||
                           verdict.standing == control::Standing::Suspect || verdict.standing == control::Standing::Gone;

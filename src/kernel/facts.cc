@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernel/probe.h"
+
 namespace adieu::kernel {
 namespace {
 
@@ -72,6 +74,8 @@ void set_clocks(const Socket& socket, const Record* previous, const Seen& seen, 
   if (has_clocks) {
     const Instant heard = read_at - earlier(socket.since_data, socket.since_ack);
     record.last_heard = seen.is_quiet && before_heard.is_known() ? before_heard : settled(before_heard, heard);
+    // A segment came, and neither clock tells of it: a keepalive of the peer's, or one that was not acceptable.
+    if (seen.has_heard && record.last_heard == before_heard) record.last_heard = seen.now;
   }
 
   if (is_receiving_closed(socket.state)) {
@@ -85,7 +89,7 @@ void set_clocks(const Socket& socket, const Record* previous, const Seen& seen, 
   }
 }
 
-void set_sending(const Socket& socket, Record& record) {
+void set_sending(const Socket& socket, const Seen& seen, Record& record) {
   if (!socket.is_whole && socket.state != State::SynReceived) {
     // FIN-WAIT-2 and TIME-WAIT: everything of ours, the FIN included, has been acknowledged.
     record.unsent = 0;
@@ -97,12 +101,13 @@ void set_sending(const Socket& socket, Record& record) {
   const bool request = !socket.is_whole;
   const bool in_flight = request || socket.unacked > 0;
   const std::uint32_t repeated = request ? socket.timer_retries : socket.retransmits;
+  const auto unanswered = [](std::uint32_t all, std::uint32_t answered) { return all - std::min(all, answered); };
   record.oldest_unacked = in_flight ? Instant::unknown() : Instant::never();
   if (in_flight) {
-    record.attempts = 1 + repeated;
+    record.attempts = 1 + unanswered(repeated, seen.retransmits_answered);
     record.passed_r1 = repeated >= kR1;
   } else if (socket.timer == Timer::Persist) {
-    record.attempts = socket.probes;
+    record.attempts = unanswered(socket.probes, seen.probes_answered);
   }
   record.peer_window_closed =
       socket.peer_window_known && socket.peer_window == 0 && socket.send_queue > 0 && is_synchronized(socket.state);
@@ -189,10 +194,16 @@ Record record_of(const Socket& socket, const Record* previous, const Seen& seen)
   record.holder = holder_of(socket);
   record.receive_shut = socket.receive_shut && record.holder == Holder::Held && !is_receiving_closed(socket.state);
   record.send_shut = socket.send_shut || is_sending_closed(socket.state);
-  record.heard = plane::kUnknownCount;
+  record.heard = socket.is_whole ? socket.segments_in : plane::kUnknownCount;
   set_reading(socket, record);
   set_clocks(socket, previous, seen, record);
-  set_sending(socket, record);
+  set_sending(socket, seen, record);
+  record.can_probe = is_askable(socket);
+  if (previous != nullptr && !seen.has_heard) {
+    std::ranges::copy(previous->probes, record.probes);
+    record.probe_first = previous->probe_first;
+    record.probe_last = previous->probe_last;
+  }
   return record;
 }
 

@@ -7,17 +7,23 @@
 // unacknowledged where there is none, peer_window_closed.
 // Known in part:
 //   last_heard     later of the last acceptable ACK and the last in-order data. A zero-length keepalive probe from the
-//                  peer refreshes neither: the kernel discards it before it looks at the acknowledgment. To the
-//                  kernel's tick (kTick). Unknown for a minisock.
+//                  peer refreshes neither: the kernel discards it before it looks at the acknowledgment. Where the
+//                  count of segments has moved and these two have not, the sweep that saw it. To the kernel's tick
+//                  (kTick). Unknown for a minisock.
+//   heard          tcpi_segs_in, of a whole socket: it counts unacceptable segments too, a stranger's with a guessed
+//                  port included. Whoever takes each for a sign of the peer errs on the harmless side: no acceptable
+//                  segment is missed, so that this plane may claim ReportsHeard, and silence is proven later, or not
+//                  at all while strangers send.
+//   attempts       the kernel's own transmissions since the sweep that saw the count of segments move: rather too few.
+//                  At first sight all that the kernel counts, some of which may be older than the last segment heard.
 //   progress_in    last in-order data; once the peer's FIN is in, the sweep that saw it come, else unknown: the kernel
 //                  keeps no clock for a FIN.
 //   state_entered  the sweep that saw the change (or saw the connection appear), else unknown: late by less than the
 //                  time between two sweeps.
 //   end_of_stream_read  No is certain; Yes cannot be proven here (a FIN that came with data counts as read with it).
 //   receive_shut   only before the peer's FIN: from then on the kernel says so itself.
-// Never known: heard (tcpi_segs_in counts unacceptable segments too), progress_out, when the oldest unacknowledged
-// octet was first sent, soft_error. Probes are those that adieu commanded, and here it can command none; the kernel's
-// own keepalives without an answer are Socket::probes.
+// Never known: progress_out, when the oldest unacknowledged octet was first sent, soft_error. Probes are those that
+// adieu commanded (probe.h); the kernel's own keepalives without an answer are Socket::probes.
 #pragma once
 
 #include <optional>
@@ -30,8 +36,11 @@
 
 namespace adieu::kernel {
 
-// What a read-only sweep can report and do.
-inline constexpr plane::Abilities kAbilities = static_cast<plane::Abilities>(plane::Ability::ReportsHolder);
+// What a sweep reports, and what such a plane may be able to do beside (act.h).
+inline constexpr plane::Abilities kReports = plane::Ability::ReportsHolder | plane::Ability::ReportsHeard;
+inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::ProbeBare | plane::Ability::Finish |
+                                               plane::Ability::AbortReset | plane::Ability::GuardedAbort |
+                                               plane::Ability::Forget;
 
 // The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
 // written: two readings of one instant differ by that, and are one.
@@ -42,9 +51,13 @@ inline constexpr Duration kTick = milliseconds(20);
 inline constexpr std::uint8_t kR1 = 3;
 
 struct Seen {
-  Instant now;            // of the sweep
-  bool is_new = false;    // not there in the sweep before, which missed nothing: it came into being since
-  bool is_quiet = false;  // no segment has come in since the previous record
+  Instant now;             // of the sweep
+  bool is_new = false;     // not there in the sweep before, which missed nothing: it came into being since
+  bool is_quiet = false;   // no segment has come in since the previous record
+  bool has_heard = false;  // some have; with neither, nobody knows
+  // Retransmissions and zero-window probes that the kernel counts and that went out before a segment came in last.
+  std::uint8_t retransmits_answered = 0;
+  std::uint8_t probes_answered = 0;
 };
 
 // `who`: who has it open, or the listener in whose accept queue it waits.

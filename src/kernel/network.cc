@@ -19,41 +19,45 @@ namespace {
 
 constexpr const char* kOwn = "/proc/thread-self/ns/net";
 
-// A file of a namespace; -1: there is none, or it may not be opened.
-class NamespaceFile {
- public:
-  explicit NamespaceFile(const char* path) : file_(::open(path, O_RDONLY | O_CLOEXEC)) {}
-  NamespaceFile(const NamespaceFile&) = delete;
-  NamespaceFile& operator=(const NamespaceFile&) = delete;
-  ~NamespaceFile() {
-    if (file_ >= 0) ::close(file_);
-  }
-  bool enter() const { return file_ >= 0 && ::setns(file_, CLONE_NEWNET) == 0; }
-  std::uint32_t inode() const {
-    struct stat status{};
-    return file_ >= 0 && ::fstat(file_, &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
-  }
-
- private:
-  int file_;
-};
-
 std::expected<Network, Error> open_in(std::uint32_t process) {
-  const NamespaceFile own(kOwn);
   std::array<char, 64> path{};
   std::snprintf(path.data(), path.size(), "/proc/%u/ns/net", process);
-  const NamespaceFile other(path.data());
-  if (own.inode() == 0 || !other.enter()) return std::unexpected(Error{ErrorKind::NotPermitted, errno});
+  NamespaceFile file(path.data());
+  const Inside inside(file);
+  if (!inside.is_in()) return std::unexpected(Error{ErrorKind::NotPermitted, errno});
   auto diag = Diag::open();
-  const std::uint32_t inode = other.inode();
-  // Who cannot go home would ask the wrong kernel from now on.
-  const bool is_home = own.enter();
-  ADIEU_ASSERT(is_home);
   if (!diag) return std::unexpected(diag.error());
-  return Network{.inode = inode, .diag = std::move(*diag)};
+  return Network{.inode = file.inode(), .diag = std::move(*diag), .file = std::move(file)};
 }
 
 }  // namespace
+
+NamespaceFile::NamespaceFile(const char* path) : file_(::open(path, O_RDONLY | O_CLOEXEC)) {}
+
+NamespaceFile::~NamespaceFile() {
+  if (file_ >= 0) ::close(file_);
+}
+
+bool NamespaceFile::enter() const { return file_ >= 0 && ::setns(file_, CLONE_NEWNET) == 0; }
+
+std::uint32_t NamespaceFile::inode() const {
+  struct stat status{};
+  return file_ >= 0 && ::fstat(file_, &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
+// Entering needs CAP_SYS_ADMIN, even where we are.
+Inside::Inside(const NamespaceFile& file) : home_(kOwn) {
+  const std::uint32_t home = home_.inode();
+  if (home == 0) return;
+  has_left_ = file.inode() != home && file.enter();
+  is_in_ = has_left_ || file.inode() == home;
+}
+
+Inside::~Inside() {
+  // Who cannot go home would ask the wrong kernel from now on.
+  const bool is_home = !has_left_ || home_.enter();
+  ADIEU_ASSERT(is_home);
+}
 
 bool is_hosts_own_network() {
   const std::uint32_t own = NamespaceFile(kOwn).inode();
@@ -64,7 +68,9 @@ std::expected<Networks, Error> Networks::open() {
   auto diag = Diag::open();
   if (!diag) return std::unexpected(diag.error());
   Networks networks;
-  networks.networks_.push_back({.inode = NamespaceFile(kOwn).inode(), .diag = std::move(*diag)});
+  NamespaceFile own(kOwn);
+  const std::uint32_t inode = own.inode();
+  networks.networks_.push_back({.inode = inode, .diag = std::move(*diag), .file = std::move(own)});
   return networks;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <utility>
 #include <vector>
 
 #include "kernel/processes.h"
@@ -14,9 +15,43 @@
 
 namespace adieu::kernel {
 
+// A file of a namespace, open; or none (it is gone, or may not be opened).
+class NamespaceFile {
+ public:
+  NamespaceFile() = default;
+  explicit NamespaceFile(const char* path);
+  NamespaceFile(NamespaceFile&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+  NamespaceFile& operator=(NamespaceFile&& other) noexcept {
+    std::swap(file_, other.file_);
+    return *this;
+  }
+  ~NamespaceFile();
+  bool enter() const;
+  std::uint32_t inode() const;
+
+ private:
+  int file_ = -1;
+};
+
 struct Network {
   std::uint32_t inode = 0;
   Diag diag;
+  NamespaceFile file;
+};
+
+// This thread is in another network namespace for as long as this lives.
+class Inside {
+ public:
+  explicit Inside(const NamespaceFile& file);
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  ~Inside();
+  bool is_in() const { return is_in_; }
+
+ private:
+  NamespaceFile home_;
+  bool is_in_ = false;
+  bool has_left_ = false;
 };
 
 // From the network of the host itself (that of its first process) all are watched; whoever is in another, as in a

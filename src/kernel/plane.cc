@@ -23,6 +23,7 @@ std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
   ADIEU_ASSERT((table.abilities() & ~kAbilities) == 0);
   auto networks = Networks::open();
   if (!networks) return std::unexpected(networks.error());
+  table.set_abilities(table.abilities() & kReports);
   Plane plane(table, std::move(*networks));
   if (auto holdings = BpfHoldings::open()) plane.holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
   return plane;
@@ -30,6 +31,20 @@ std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
 
 Plane::Plane(plane::TableWriter& table, Networks networks)
     : table_(&table), networks_(std::move(networks)), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
+
+void Plane::act(plane::Abilities wanted, Prober prober) {
+  acts_ = Acts::open();
+  prober_ = std::move(prober);
+  wanted_ = wanted & ~kReports;
+  table_->set_abilities(table_->abilities() | able());
+}
+
+plane::Abilities Plane::able() const {
+  plane::Abilities can = acts_.abilities();
+  // A duplicate is what both take.
+  if (prober_.is_possible() && plane::has(can, plane::Ability::Finish)) can = can | plane::Ability::ProbeBare;
+  return can & wanted_;
+}
 
 void Plane::look(Instant now, bool every_network) {
   holders_->begin(now);
@@ -49,6 +64,7 @@ void Plane::look(Instant now, bool every_network) {
   sight.networks_closed = every_network ? networks_.look(processes, holders_->processes()) : 0;
   sight.networks = static_cast<std::uint32_t>(networks_.all().size());
   holders_->finish(sight.processes_closed == 0 && sight.all_processes_visible);
+  prober_.put_back(*holders_);
 }
 
 std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
@@ -114,10 +130,82 @@ void Plane::answer(std::uint64_t number, Instant now, const plane::ControlView& 
     receipt.epoch = command->epoch;
     if (table_->is_live(command->id) || table_->is_ended(command->id))
       receipt.state = table_->last(command->id.slot).state;
-    receipt.outcome = command->epoch == control.epoch() ? plane::Outcome::Unable : plane::Outcome::Void;
+    if (command->epoch != control.epoch())
+      receipt.outcome = plane::Outcome::Void;
+    else if (command->expires <= now)
+      receipt.outcome = plane::Outcome::Expired;
+    else
+      receipt.outcome = obey(*command, receipt);
   }
   table_->receipt(receipt);
   table_->set_commands_taken(number);
+}
+
+// The kernel is asked before and after: what a sweep has told is as old as the sweep.
+plane::Outcome Plane::obey(const plane::Command& command, plane::Receipt& receipt) {
+  using plane::Outcome;
+  if (table_->is_ended(command.id)) return Outcome::AlreadyEnded;
+  if (!table_->is_live(command.id)) return Outcome::WrongIdentity;
+  const SocketKey key = sweep_->key_of(command.id.slot);
+  Network* const network = networks_.find(key.network);
+  if (network == nullptr) return Outcome::Unable;
+  auto found = network->diag.find(key);
+  if (!found) return Outcome::Unable;
+  receipt.state = *found ? (*found)->state : State::Closed;
+  if (!*found) return Outcome::AlreadyEnded;  // the next sweep will say so
+  if ((*found)->is_whole) receipt.heard = (*found)->segments_in;
+  if (receipt.state != command.expected_state) return Outcome::WrongState;
+
+  (*found)->key.network = key.network;
+  const Outcome outcome = carry_out(command, *network, **found, receipt.at);
+  if (!plane::is_done(outcome) || command.kind == plane::CommandKind::Probe) return outcome;
+  const auto after = network->diag.find(key);
+  if (!after) return Outcome::Unable;
+  receipt.state = *after ? (*after)->state : State::Closed;
+  if (command.kind == plane::CommandKind::Finish)
+    return !*after || is_sending_closed(receipt.state) ? outcome : Outcome::Unable;
+  if (*after) return Outcome::Unable;
+  sweep_->ended(command.id.slot, command.verdict);
+  return outcome;
+}
+
+plane::Outcome Plane::ask(std::uint32_t slot, const Socket& found, Instant now) {
+  using plane::Outcome;
+  // Peers answer such a question once in 500 ms (RFC 5961) or less often.
+  const Instant last = table_->last(slot).probe_last;
+  if (last.is_known() && now - last < seconds(1)) return Outcome::TooSoon;
+  const Outcome outcome = prober_.ask(found, holders_->of(found.inode));
+  if (outcome == Outcome::Done) sweep_->asked(slot, now);
+  return outcome;
+}
+
+plane::Outcome Plane::carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now) {
+  using plane::Ability;
+  using plane::Outcome;
+  const auto may = [this](Ability ability) { return plane::has(wanted_, ability); };
+  Outcome outcome = Outcome::Unable;
+  switch (command.kind) {
+    case plane::CommandKind::Probe:
+      if (may(Ability::ProbeBare) && command.form == ProbeForm::Bare) outcome = ask(command.id.slot, found, now);
+      break;
+    case plane::CommandKind::Finish:
+      if (!may(Ability::Finish)) break;
+      outcome = acts_.finish(found, holders_->of(found.inode));
+      if (outcome != Outcome::Unable || found.inode == 0 || holders_->looked_at() >= now) break;
+      look(now);  // who had it open may have passed it on since
+      outcome = acts_.finish(found, holders_->of(found.inode));
+      break;
+    case plane::CommandKind::Abort:
+      if (!may(Ability::AbortReset) || command.silent) break;
+      outcome = acts_.abort(network, found, command.regardless ? std::nullopt : std::optional(command.heard),
+                            may(Ability::GuardedAbort));
+      break;
+    case plane::CommandKind::Forget:
+      if (may(Ability::Forget)) outcome = acts_.forget(network, found);
+      break;
+  }
+  table_->set_abilities((table_->abilities() & kReports) | able());
+  return outcome;
 }
 
 }  // namespace adieu::kernel

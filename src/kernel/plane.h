@@ -1,19 +1,22 @@
-// The kernel as a data plane: Linux's own TCP, read only.
+// The kernel as a data plane: Linux's own TCP, watched, and ended on command.
 //
 // What lives here: Plane, one whole sweep, a look for holders, and the answers to commands. What does not: the process,
 // its clock and its memory (host).
 // It watches the network namespace of the thread that opens it, and after a look those of all processes that it may
-// enter. It can do nothing to a connection: every command is answered with a receipt that says so.
+// enter. Until it is told to act it does nothing to any connection, and every command is answered with a receipt that
+// says so.
 #pragma once
 
 #include <expected>
 #include <memory>
 
 #include "base/time.h"
+#include "kernel/act.h"
 #include "kernel/bpf_holdings.h"
 #include "kernel/facts.h"
 #include "kernel/holders.h"
 #include "kernel/network.h"
+#include "kernel/probe.h"
 #include "kernel/sweep.h"
 #include "plane/control_block.h"
 #include "plane/table.h"
@@ -32,9 +35,13 @@ struct Sight {
 
 class Plane {
  public:
-  // `table` outlives the plane, has room for what stands beside a record and no other writer, and claims no ability
-  // beyond kAbilities.
+  // `table` outlives the plane, has room for what stands beside a record and no other writer. Of the abilities that it
+  // claims, at most kAbilities, those stay that need no act.
   static std::expected<Plane, Error> open(plane::TableWriter& table);
+
+  // From now on commands are carried out, as far as this process may and this kernel can. `wanted`: no others.
+  // `prober`: for questions.
+  void act(plane::Abilities wanted, Prober prober);
 
   // Who has what open, and which networks there are, from now on until the next look. Of the networks only our own, if
   // it is told so.
@@ -60,9 +67,16 @@ class Plane {
   Plane(plane::TableWriter& table, Networks networks);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   void answer(std::uint64_t number, Instant now, const plane::ControlView& control);
+  plane::Outcome obey(const plane::Command& command, plane::Receipt& receipt);
+  plane::Abilities able() const;
+  plane::Outcome ask(std::uint32_t slot, const Socket& found, Instant now);
+  plane::Outcome carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now);
 
   plane::TableWriter* table_;
   Networks networks_;
+  Acts acts_;
+  Prober prober_;
+  plane::Abilities wanted_ = 0;            // of acts
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
   std::unique_ptr<Holders> holders_ = std::make_unique<Holders>();

@@ -85,12 +85,14 @@ std::expected<void, Error> Diag::connect() {
 Duration Diag::elapsed() const { return clock_now() - began_; }
 
 // A dump of the family, or one socket of it by name.
-std::expected<void, Error> Diag::ask(Family family, std::uint32_t states, const SocketKey* key, Asked& asked) {
+std::expected<void, Error> Diag::ask(What what, Family family, std::uint32_t states, const SocketKey* key,
+                                     Asked& asked) {
   if (auto connected = connect(); !connected) return connected;
   asked = {.number = ++number_, .port = mnl_socket_get_portid(socket_.get()), .listeners = states == kListening};
   nlmsghdr* message = mnl_nlmsg_put_header(buffer_.get());
-  message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  message->nlmsg_type = what == What::Destroy ? SOCK_DESTROY : SOCK_DIAG_BY_FAMILY;
   message->nlmsg_flags = NLM_F_REQUEST;
+  if (what == What::Destroy) message->nlmsg_flags |= NLM_F_ACK;
   if (key == nullptr) message->nlmsg_flags |= NLM_F_DUMP;
   message->nlmsg_seq = asked.number;
 
@@ -138,7 +140,7 @@ std::expected<Replies, Error> Diag::receive(const Asked& asked, Visit visit, voi
 // True: whole. False: interrupted, something may be missing.
 std::expected<bool, Error> Diag::dump_once(Family family, std::uint32_t states, Visit visit, void* context) {
   Asked asked;
-  if (auto sent = ask(family, states, nullptr, asked); !sent) return std::unexpected(sent.error());
+  if (auto sent = ask(What::Tell, family, states, nullptr, asked); !sent) return std::unexpected(sent.error());
   bool whole = true;
   while (true) {
     const auto replies = receive(asked, visit, context);
@@ -191,7 +193,7 @@ std::expected<std::vector<Socket>, Error> Diag::all() {
 std::expected<std::optional<Socket>, Error> Diag::find(const SocketKey& key) {
   Asked asked;
   // The kernel finds an IPv4 connection of a dual-stack socket by its IPv4 addresses.
-  if (auto sent = ask(key.local.address.family(), kStatesAsked, &key, asked); !sent)
+  if (auto sent = ask(What::Tell, key.local.address.family(), kStatesAsked, &key, asked); !sent)
     return std::unexpected(sent.error());
   std::optional<Socket> found;
   const Visit keep = [](void* context, const Socket& socket) {
@@ -202,6 +204,20 @@ std::expected<std::optional<Socket>, Error> Diag::find(const SocketKey& key) {
   // ENOENT: nothing has these addresses. ESTALE: something has, with another cookie.
   if (replies->error != 0 && replies->error != ENOENT && replies->error != ESTALE) return failure(replies->error);
   return found;
+}
+
+std::expected<bool, Error> Diag::destroy(const SocketKey& key) {
+  Asked asked;
+  if (auto sent = ask(What::Destroy, key.local.address.family(), kStatesAsked, &key, asked); !sent)
+    return std::unexpected(sent.error());
+  const Visit ignore = [](void*, const Socket&) {};
+  while (true) {
+    const auto replies = receive(asked, ignore, nullptr);
+    if (!replies) return std::unexpected(replies.error());
+    if (!replies->done) continue;
+    if (replies->error != 0 && replies->error != ENOENT && replies->error != ESTALE) return failure(replies->error);
+    return replies->error == 0;
+  }
 }
 
 std::string_view name(ErrorKind kind) {

@@ -1,7 +1,8 @@
 // Asking the kernel about its TCP sockets, through netlink (sock_diag).
 //
 // What lives here: Diag, the socket to the kernel. What does not: what the answers mean (reply.h, facts.h).
-// It reads and changes nothing; it needs no capability. It sees the network namespace in which it was opened.
+// It reads and, but for destroy(), changes nothing; reading needs no capability. It sees the network namespace in which
+// it was opened.
 //
 // A dump is no snapshot: the kernel walks its hash table bucket by bucket. A socket that was there throughout may be
 // visited twice, or (when a bucket changes while the walk stands in it) be missed. Whoever concludes anything from an
@@ -38,6 +39,9 @@ class Diag {
   [[nodiscard]] std::expected<std::vector<Socket>, Error> all();
   // One socket by name; nullopt: there is none of that cookie (any more).
   [[nodiscard]] std::expected<std::optional<Socket>, Error> find(const SocketKey& key);
+  // Ends one socket by name, minisockets included (SOCK_DESTROY): an RST goes out where one is due, whoever has it open
+  // gets ECONNABORTED. It checks nothing but the name. Needs CAP_NET_ADMIN over the namespace. False: it was not there.
+  [[nodiscard]] std::expected<bool, Error> destroy(const SocketKey& key);
 
  private:
   struct Close {
@@ -45,7 +49,8 @@ class Diag {
   };
   Diag() = default;
   std::expected<void, Error> connect();
-  std::expected<void, Error> ask(Family family, std::uint32_t states, const SocketKey* key, Asked& asked);
+  enum class What : std::uint8_t { Tell, Destroy };
+  std::expected<void, Error> ask(What what, Family family, std::uint32_t states, const SocketKey* key, Asked& asked);
   std::expected<Replies, Error> receive(const Asked& asked, Visit visit, void* context);
   std::expected<void, Error> dump_states(std::uint32_t states, Visit visit, void* context);
   std::expected<void, Error> dump_family(Family family, std::uint32_t states, Visit visit, void* context);

@@ -72,8 +72,19 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
 void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   Connection& connection = connections_[slot];
   const plane::Record previous = table_.last(slot);
-  const bool is_quiet = socket.is_whole && connection.counts_segments && connection.segments_in == socket.segments_in;
-  plane::Record record = record_of(socket, &previous, {.now = now_, .is_new = false, .is_quiet = is_quiet});
+  const bool counts = socket.is_whole && connection.counts_segments;
+  const bool is_quiet = counts && connection.segments_in == socket.segments_in;
+  if (!is_quiet) {
+    connection.retransmits = socket.retransmits;
+    connection.probes = socket.probes;
+  }
+  plane::Record record = record_of(socket, &previous,
+                                   {.now = now_,
+                                    .is_new = false,
+                                    .is_quiet = is_quiet,
+                                    .has_heard = counts && !is_quiet,
+                                    .retransmits_answered = connection.retransmits,
+                                    .probes_answered = connection.probes});
   record.beside = beside_of(socket, record, held_by(socket, record), holders_, now_);
   if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
@@ -93,24 +104,43 @@ std::optional<SocketKey> Sweep::poll_missing() {
     const std::uint32_t slot = cursor_++;
     const Connection& connection = connections_[slot];
     if (connection.cookie == 0 || connection.sweep == sweep_) continue;
-    const plane::Record last = table_.last(slot);
-    return SocketKey{.cookie = connection.cookie,
-                     .local = last.local,
-                     .remote = last.remote,
-                     .interface = connection.interface,
-                     .network = connection.network};
+    return key_of(slot);
   }
   return std::nullopt;
+}
+
+SocketKey Sweep::key_of(std::uint32_t slot) const {
+  const Connection& connection = connections_[slot];
+  const plane::Record last = table_.last(slot);
+  return {.cookie = connection.cookie,
+          .local = last.local,
+          .remote = last.remote,
+          .interface = connection.interface,
+          .network = connection.network};
 }
 
 void Sweep::vanished(std::uint64_t cookie) {
   const auto known = slots_.find(cookie);
   ADIEU_ASSERT(known != slots_.end() && connections_[known->second].sweep != sweep_);
-  const std::uint32_t slot = known->second;
-  table_.end(slot, table_.last(slot), EndReason::Vanished, 0);
-  connections_[slot] = {};
-  slots_.erase(known);
+  end(known->second, EndReason::Vanished, 0);
   ++counts_.vanished;
+}
+
+void Sweep::asked(std::uint32_t slot, Instant now) {
+  plane::Record record = table_.last(slot);
+  std::uint16_t& count = record.probes[static_cast<std::size_t>(ProbeForm::Bare)];
+  if (count == 0) record.probe_first = now;
+  if (count < UINT16_MAX) ++count;
+  record.probe_last = now;
+  table_.publish(slot, record);
+}
+
+void Sweep::ended(std::uint32_t slot, std::uint64_t verdict) { end(slot, EndReason::Commanded, verdict); }
+
+void Sweep::end(std::uint32_t slot, EndReason reason, std::uint64_t verdict) {
+  table_.end(slot, table_.last(slot), reason, verdict);
+  slots_.erase(connections_[slot].cookie);
+  connections_[slot] = {};
 }
 
 void Sweep::finish() {

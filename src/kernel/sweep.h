@@ -40,11 +40,17 @@ class Sweep {
   void see_listener(const Socket& listener) { listeners_.push_back(listener); }
   void see(const Socket& socket, const plane::ControlView& control);
   void vanished(std::uint64_t cookie);
+  // Its peer has been asked.
+  void asked(std::uint32_t slot, Instant now);
+  // A command has ended it, at any time between two sweeps.
+  void ended(std::uint32_t slot, std::uint64_t verdict);
   void finish();
 
   // output
   // The next connection that this sweep has not met, by slot; nullopt: all others are accounted for.
   std::optional<SocketKey> poll_missing();
+  // Of a slot that holds a live connection.
+  SocketKey key_of(std::uint32_t slot) const;
   const SweepCounts& counts() const { return counts_; }
   std::size_t connections() const { return slots_.size(); }
 
@@ -56,10 +62,14 @@ class Sweep {
     std::uint32_t network = 0;
     std::uint32_t segments_in = 0;
     bool counts_segments = false;  // segments_in is of a whole socket
+    // Transmissions of the same octet that the kernel had counted when a segment came in last.
+    std::uint8_t retransmits = 0;
+    std::uint8_t probes = 0;
   };
 
   void meet(std::uint32_t slot, const Socket& socket);
   void open(const Socket& socket, const plane::ControlView& control);
+  void end(std::uint32_t slot, EndReason reason, std::uint64_t verdict);
 
   Held held_by(const Socket& socket, const plane::Record& record);
 

@@ -25,6 +25,7 @@ std::string_view name(Outcome outcome) {
     case Outcome::Unable: return "unable";
     case Outcome::TooSoon: return "too soon";
     case Outcome::Malformed: return "malformed";
+    case Outcome::DoneUnguarded: return "done, unguarded";
   }
   return "?";
 }

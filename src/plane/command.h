@@ -46,8 +46,11 @@ enum class Outcome : std::uint8_t {
   Unable = 8,      // this plane cannot do that (abilities), or not in this state
   TooSoon = 9,     // a bare probe less than a second after the last (peers limit such answers)
   Malformed = 10,  // not a command; the plane skipped it
+  // An abort that rests on silence: the count heard was compared just before it, and not at the very moment.
+  DoneUnguarded = 11,
 };
-inline constexpr unsigned kOutcomes = 11;  // index 0 unused
+inline constexpr unsigned kOutcomes = 12;  // index 0 unused
+constexpr bool is_done(Outcome outcome) { return outcome == Outcome::Done || outcome == Outcome::DoneUnguarded; }
 
 struct Receipt {
   std::uint64_t command = 0;  // the command's number in its ring, from 1

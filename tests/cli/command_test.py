@@ -303,8 +303,8 @@ class Running(unittest.TestCase):
         self.assertIn(engine["id"], adieu("ls", "--run-dir", run_dir).stdout)
         self.look_at(engine, run_dir)
         kernel = adieu("why", rows[1]["id"], "--run-dir", run_dir).stdout
-        self.assertRegex(kernel, r"\nrule +[^\n]*its plane only reports, and takes neither questions nor commands\n")
-        self.assertIn("its data plane has no question for it", kernel)
+        self.assertRegex(kernel, r"\nrule +[^\n]*it does not say `plane kernel`; `adieu probe` and `adieu end` do\n")
+        self.assertIn("it is not asked, and nothing is done", kernel)
         self.assertNotIn("at the earliest", kernel)
         unknown = adieu("why", "engine/999.1", "--run-dir", run_dir)
         self.assertEqual((unknown.returncode, unknown.stdout), (0, ""))

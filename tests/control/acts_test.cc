@@ -241,6 +241,63 @@ TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
   EXPECT_FALSE(answer->outcome);
 }
 
+// ---- the kernel's connections
+
+namespace {
+// One that is orphaned, and one whose peer is not there; under a rule that would end both.
+struct KernelWorld {
+  static WorldSettings settings(std::string_view match) {
+    const Rule rule = with([](Rule& r) { r.when_orphaned = Act::Reset; });
+    WorldSettings settings;
+    settings.kind = plane::PlaneKind::Kernel;
+    settings.policy =
+        match.empty() ? Policy(rule) : Policy::make({{Filter::parse(match).value(), rule}, {Filter(), rule}}).value();
+    settings.policy->orphans.count = 0;
+    return settings;
+  }
+  explicit KernelWorld(std::string_view match) : world(settings(match)) {
+    orphaned = world.open(orphan(world.now));
+    deserted = world.open(half_closed(world.now));
+    world.peers[deserted].there = false;
+    world.run_for(5_min);
+  }
+  World world;
+  std::uint32_t orphaned = 0;
+  std::uint32_t deserted = 0;
+};
+}  // namespace
+
+TEST(KernelConnections, AreNeitherAskedNorEndedUnlessARuleMeansThem) {
+  for (const char* match :
+       {"", "state fin-wait-2", "plane kernel and state established", "plane engine or sport >= :1"}) {
+    KernelWorld there(match);
+    EXPECT_TRUE(there.world.peers.contains(there.orphaned)) << match;
+    EXPECT_TRUE(there.world.peers.contains(there.deserted)) << match;
+    for (const auto& row : there.world.ledger.verdicts) EXPECT_FALSE(row.decision.command) << match;
+    EXPECT_TRUE(there.world.ledger.notes.empty()) << match;  // nor do they use up a budget
+  }
+}
+
+TEST(KernelConnections, AreAskedAndEndedByARuleThatSaysSo) {
+  for (const char* match : {"plane kernel", "state fin-wait-2 and plane = kernel", "not plane engine"}) {
+    KernelWorld there(match);
+    EXPECT_FALSE(there.world.peers.contains(there.orphaned)) << match;
+    EXPECT_FALSE(there.world.peers.contains(there.deserted)) << match;
+  }
+}
+
+TEST(KernelConnections, AreEndedOnAPersonsWord) {
+  KernelWorld there("");
+  World& world = there.world;
+  const plane::ConnectionId id{77, there.deserted, world.record(there.deserted).generation};
+  EXPECT_EQ(world.attendant->request(0, id, {plane::CommandKind::Probe, false, 0, 1}, world.now), std::nullopt);
+  world.run_for(5_s);
+  EXPECT_EQ(world.attendant->request(0, id, {plane::CommandKind::Abort, false, 0, 2}, world.now), std::nullopt);
+  world.run_for(1_s);
+  EXPECT_FALSE(world.peers.contains(there.deserted));
+  EXPECT_TRUE(world.peers.contains(there.orphaned));
+}
+
 // ---- budgets
 
 namespace {

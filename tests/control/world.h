@@ -106,6 +106,7 @@ struct WorldSettings {
   Rule rule;
   std::optional<Policy> policy;  // else the rule alone
   plane::Abilities abilities = kAllAbilities;
+  plane::PlaneKind kind = plane::PlaneKind::Engine;
   std::uint32_t slots = 64;
   std::uint32_t commands = 64;
   std::uint32_t events = 64;
@@ -128,7 +129,7 @@ class World {
       : settings_(settings),
         table_memory_(plane::table_bytes(capacity())),
         control_memory_(plane::control_block_bytes(settings.commands)),
-        writer_(table_memory_.span(), {.kind = plane::PlaneKind::Engine,
+        writer_(table_memory_.span(), {.kind = settings.kind,
                                        .incarnation = 77,
                                        .abilities = settings.abilities,
                                        .capacity = capacity(),

@@ -11,6 +11,7 @@
 #include "host/api_prospect.h"
 #include "host/api_tables.h"
 #include "host/clock.h"
+#include "host/kernel_prospect.h"
 #include "host/plane_link.h"
 #include "plane/table.h"
 
@@ -200,6 +201,52 @@ TEST(Prospect, WhatAPlaneCannotDoIsSaid) {
     EXPECT_FALSE(prospect.here.empty());
     EXPECT_TRUE(prospect.application.empty());
   }
+}
+
+Prospect of_the_kernels(EndHow how, const plane::Record& record, plane::Abilities abilities = kAll) {
+  return prospect_of(how, record, abilities, plane::PlaneKind::Kernel);
+}
+
+TEST(Prospect, OfTheKernelsNamesWhatTheApplicationSeesInEachState) {
+  plane::Record record = record_of(1);
+  record.holder = plane::Holder::Held;
+  record.unread = 17;
+  EXPECT_EQ(
+      of_the_kernels(EndHow::Reset, record).application,
+      "it can still read 17 octets; its next read or write fails: ECONNABORTED, once; from then on end of stream, "
+      "and EPIPE");
+  record.state = State::CloseWait;
+  EXPECT_NE(of_the_kernels(EndHow::Reset, record).application.find("say end of stream"), std::string::npos);
+  EXPECT_NE(of_the_kernels(EndHow::Finish, record).application.find("EPIPE (and SIGPIPE"), std::string::npos);
+  record.state = State::FinWait2;
+  EXPECT_NE(of_the_kernels(EndHow::Reset, record).peer.find("EPIPE"), std::string::npos);
+  record.holder = plane::Holder::Orphan;
+  EXPECT_EQ(of_the_kernels(EndHow::Reset, record).peer.find("EPIPE"), std::string::npos);
+  EXPECT_NE(of_the_kernels(EndHow::Reset, record).here.find("without a segment"), std::string::npos);
+}
+
+TEST(Prospect, OfTheKernelsSaysWhatCannotBeDoneAndWhy) {
+  plane::Record record = record_of(1);
+  record.holder = plane::Holder::AcceptQueue;
+  EXPECT_EQ(of_the_kernels(EndHow::Finish, record).refused, control::Refusal::Unable);
+  EXPECT_NE(of_the_kernels(EndHow::Finish, record).here.find("no process has a descriptor"), std::string::npos);
+  EXPECT_FALSE(of_the_kernels(EndHow::Reset, record).refused);
+  EXPECT_EQ(of_the_kernels(EndHow::Silent, record).refused, control::Refusal::Unable);
+  record.holder = plane::Holder::Held;
+  EXPECT_FALSE(of_the_kernels(EndHow::Finish, record).refused);
+  record.beside.looked = true;  // and nobody was found
+  EXPECT_TRUE(of_the_kernels(EndHow::Finish, record).refused);
+  for (const EndHow how : {EndHow::Finish, EndHow::Reset, EndHow::Silent}) {
+    EXPECT_TRUE(of_the_kernels(how, record, 0).refused) << name(how);
+    EXPECT_TRUE(of_the_kernels(how, record_of(1, State::TimeWait)).refused) << name(how);
+  }
+}
+
+TEST(Prospect, WarnsOfKernelsOnWhichAnOrphanMayBecomeImmortal) {
+  for (const char* release : {"6.11.11-generic", "6.1.0-30-amd64", "5.15.0", "4.19"})
+    EXPECT_TRUE(may_make_orphans_immortal(release)) << release;
+  for (const char* release : {"6.12.0", "6.18.44", "7.0-rc1", "", "linux", "6", "6.", "x.y"})
+    EXPECT_FALSE(may_make_orphans_immortal(release)) << release;
 }
 
 TEST(Prospect, WhatWouldBeLostIsCounted) {

@@ -165,6 +165,36 @@ TEST(Facts, CountTransmissionsOnlyOfWhatIsInFlight) {
   EXPECT_FALSE(first(socket).passed_r1);
 }
 
+TEST(Facts, CountNoTransmissionThatIsOlderThanTheLastSegmentHeard) {
+  Socket socket = held(State::Established);
+  socket.unacked = 1;
+  socket.retransmits = 5;
+  Seen seen = kFirst;
+  seen.retransmits_answered = 3;
+  EXPECT_EQ(record_of(socket, nullptr, seen).attempts, 3U);
+  EXPECT_TRUE(record_of(socket, nullptr, seen).passed_r1);
+  socket.retransmits = 0;  // acknowledged since
+  EXPECT_EQ(record_of(socket, nullptr, seen).attempts, 1U);
+}
+
+TEST(Facts, HearASegmentThatNeitherClockTellsOfWhenTheSweepSeesIt) {
+  Socket socket = held(State::Established);
+  socket.segments_in = 9;
+  const Record before = first(socket);
+  EXPECT_EQ(before.heard, 9U);
+  socket.since_data = socket.since_data + seconds(30);
+  socket.since_ack = socket.since_ack + seconds(30);
+  Seen seen{.now = kNow + seconds(30), .is_new = false, .is_quiet = true};
+  EXPECT_EQ(record_of(socket, &before, seen).last_heard, before.last_heard);
+  seen.is_quiet = false;
+  seen.has_heard = true;
+  EXPECT_EQ(record_of(socket, &before, seen).last_heard, seen.now);
+  socket.since_ack = seconds(4);  // one that tells is believed
+  EXPECT_EQ(record_of(socket, &before, seen).last_heard, seen.now - seconds(4));
+}
+
+TEST(Facts, CountNothingHeardOfAMinisocket) { EXPECT_EQ(first(minisock(State::FinWait2)).heard, plane::kUnknownCount); }
+
 TEST(Facts, CountWindowProbesButNoKeepalivesAsAttempts) {
   Socket socket = held(State::Established);
   socket.probes = 5;

@@ -97,12 +97,13 @@ TEST_F(KernelPlane, ShowsBothEndsOfAnEstablishedConnection) {
     EXPECT_EQ(record.holder, Holder::Held);
     EXPECT_EQ(record.end_of_stream_read, Known::No);
     EXPECT_FALSE(record.receive_shut || record.send_shut);
-    EXPECT_FALSE(record.can_probe || record.can_echo);
+    EXPECT_TRUE(record.can_probe);
+    EXPECT_FALSE(record.can_echo);
     EXPECT_EQ(record.unread, 0U);
     EXPECT_EQ(record.unsent, 0U);
     EXPECT_EQ(record.oldest_unacked, Instant::never());
     EXPECT_EQ(record.attempts, 0U);
-    EXPECT_EQ(record.heard, plane::kUnknownCount);
+    EXPECT_NE(record.heard, plane::kUnknownCount);
     EXPECT_GE(record.last_heard, before - kTick);
     EXPECT_LE(record.last_heard, after + kTick);
     EXPECT_FALSE(record.progress_in.is_known());
@@ -110,7 +111,7 @@ TEST_F(KernelPlane, ShowsBothEndsOfAnEstablishedConnection) {
     EXPECT_FALSE(record.state_entered.is_known());  // it was there before the first sweep
   }
   EXPECT_EQ(table->live(), 2U);
-  EXPECT_EQ(table->writer.abilities(), kAbilities);
+  EXPECT_EQ(table->writer.abilities(), kReports);  // it was not told to act
 }
 
 TEST_F(KernelPlane, CountsUnreadOctetsAndKnowsWhenTheyCame) {
@@ -440,6 +441,7 @@ plane::Command a_command(const plane::ConnectionId& id) {
   plane::Command command;
   command.id = id;
   command.verdict = 1;
+  command.expires = Instant::never();
   return command;
 }
 
@@ -450,7 +452,7 @@ TEST_F(KernelPlane, VoidsWhatAnEarlierControlPlaneAskedFor) {
   sweep();
   ASSERT_EQ(table->reader.receipts_written(), 2U);
   EXPECT_EQ(table->reader.receipt(1)->outcome, Outcome::Void);
-  EXPECT_EQ(table->reader.receipt(2)->outcome, Outcome::Unable);
+  EXPECT_EQ(table->reader.receipt(2)->outcome, Outcome::WrongIdentity);
 }
 
 TEST_F(KernelPlane, TakesNoCommandWithoutRoomForItsReceipt) {
@@ -471,7 +473,7 @@ TEST_F(KernelPlane, SkipsWhatIsNoCommandAndAnswersTheRest) {
   sweep();
   const plane::Totals totals = table->writer.totals();
   EXPECT_EQ(totals.outcomes[static_cast<std::size_t>(Outcome::Malformed)], 1U);
-  EXPECT_EQ(totals.outcomes[static_cast<std::size_t>(Outcome::Unable)], 7U);
+  EXPECT_EQ(totals.outcomes[static_cast<std::size_t>(Outcome::WrongIdentity)], 7U);
   EXPECT_EQ(table->reader.commands_taken(), 8U);
 }
 

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""`adieu end` on the kernel's connections, with a running `adieu up --plane kernel`: in each state, what was said
+beforehand, what the application and its peer saw, and what went over the wire.
+
+What does not live here: the acts one by one, races and refusals among them (tests/kernel/act_test.cc).
+
+usage: kernel_end_test.py ADIEU
+"""
+import ctypes
+import errno
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ADIEU = sys.argv.pop(1)
+CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+FIN, RST = 0x01, 0x04
+
+
+def enter_own_network():
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
+        return False
+    if user:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+            Path(f"/proc/self/{name}").write_text(text)
+    return subprocess.run(["ip", "link", "set", "lo", "up"]).returncode == 0
+
+
+PERMITTED = enter_own_network()
+
+
+class Wire:
+    """What goes over loopback between two ports."""
+    def __init__(self):
+        self.tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self.tap.bind(("lo", 0))
+        self.tap.setblocking(False)
+
+    def flags_from(self, port):
+        """The flags of every segment sent from `port` since the last call, joined."""
+        flags = 0
+        while True:
+            try:
+                frame = self.tap.recv(65536)
+            except BlockingIOError:
+                return flags
+            segment = frame[14 + (frame[14] & 15) * 4:]
+            if frame[23] == 6 and int.from_bytes(segment[:2], "big") == port:
+                flags |= segment[13]
+
+    def close(self):
+        self.tap.close()
+
+
+def outcome(call):
+    """What a call on a socket returned, or the name of its error."""
+    try:
+        return call()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+@unittest.skipUnless(PERMITTED, "SKIPPED, NOT TESTED: no network namespace is permitted here")
+class KernelEnd(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.run_dir = cls.directory.name + "/run"
+        cls.up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", cls.run_dir],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        cls.until(lambda: cls.adieu("ls", "--json").returncode in (0, 1), "adieu up answers")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.up.send_signal(signal.SIGTERM)
+        cls.up.communicate(timeout=20)
+        cls.directory.cleanup()
+
+    @classmethod
+    def adieu(cls, *words):
+        return subprocess.run([ADIEU, *words, "--run-dir", cls.run_dir], capture_output=True, text=True, timeout=30)
+
+    @staticmethod
+    def until(condition, what):
+        end = time.monotonic() + 20
+        while not (value := condition()):
+            if time.monotonic() > end:
+                raise AssertionError(what)
+            time.sleep(0.05)
+        return value
+
+    def setUp(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.client = socket.create_connection(self.listener.getsockname())
+        self.server, _ = self.listener.accept()
+        self.client_port, self.server_port = self.client.getsockname()[1], self.server.getsockname()[1]
+        for end in (self.client, self.server):
+            end.settimeout(5)
+        self.wire = Wire()
+        for thing in (self.listener, self.client, self.server, self.wire):
+            self.addCleanup(thing.close)
+
+    def found(self, port, state):
+        """The ID of the end at `port` once it is published in `state`."""
+        other = self.client_port + self.server_port - port
+
+        def look():
+            done = self.adieu("ls", "--all", "--json", "sport", "=", f":{port}", "and", "dport", "=", f":{other}")
+            rows = [json.loads(line) for line in done.stdout.splitlines()]
+            ids = [row["id"] for row in rows if row["state"] == state and row["reason"] == "none"]
+            return ids and ids[0]
+        return self.until(look, f"{port} is in {state}")
+
+    def told(self, identity, *how):
+        done = self.adieu("end", "--dry-run", *how, identity)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(outcome(lambda: self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)), 0)
+        return done.stdout
+
+    def ended(self, identity, *how):
+        self.wire.flags_from(0)
+        done = self.adieu("end", *how, identity)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r": (finish|reset) done, now in \S+ \(verdict \d+\)\n\Z")
+        return done.stdout
+
+    def reason(self, identity):
+        def look():
+            reason = json.loads(self.adieu("why", "--json", identity).stdout)["reason"]
+            return reason != "none" and reason
+        return self.until(look, "it has ended")
+
+    def test_reset_in_established(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        self.client.sendall(b"unread")
+        told = self.told(identity, "--reset")
+        self.assertIn("its next read or write fails: ECONNABORTED", told)
+        self.assertIn("sends a RST", told)
+        self.assertIn("now in CLOSED", self.ended(identity, "--reset"))
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"unread")
+        self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNABORTED")
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertEqual(outcome(lambda: self.client.recv(99)), "ECONNRESET")
+        self.assertTrue(self.wire.flags_from(self.server_port) & RST)
+        self.assertEqual(self.reason(identity), "commanded")
+
+    def test_finish_in_established(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        told = self.told(identity)
+        self.assertIn(f"of process {os.getpid()}: our FIN is sent", told)
+        self.assertRegex(told, r"its next write fails: EPIPE .*it reads on until the peer closes")
+        self.assertRegex(self.ended(identity), r"now in FIN-WAIT-[12]")
+        self.assertEqual(outcome(lambda: self.client.recv(99)), b"")
+        self.client.sendall(b"still heard")
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"still heard")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
+
+    def test_finish_in_close_wait(self):
+        self.client.sendall(b"last words")
+        self.client.shutdown(socket.SHUT_WR)
+        identity = self.found(self.server_port, "CLOSE-WAIT")
+        self.assertIn("its next write fails: EPIPE", self.told(identity))
+        self.assertRegex(self.ended(identity), "now in (LAST-ACK|CLOSED)")
+        self.assertEqual(outcome(lambda: self.client.recv(99)), b"")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertEqual([outcome(lambda: self.server.recv(99)) for _ in range(2)], [b"last words", b""])
+        self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
+
+    def test_reset_in_close_wait(self):
+        self.client.sendall(b"last words")
+        self.client.shutdown(socket.SHUT_WR)
+        identity = self.found(self.server_port, "CLOSE-WAIT")
+        told = self.told(identity, "--reset")
+        self.assertIn("reading goes on to say end of stream", told)
+        self.ended(identity, "--reset")
+        self.assertEqual([outcome(lambda: self.server.recv(99)) for _ in range(2)], [b"last words", b""])
+        self.assertEqual([outcome(lambda: self.server.send(b"x")) for _ in range(2)], ["ECONNABORTED", "EPIPE"])
+        self.assertEqual(outcome(lambda: self.client.recv(99)), "ECONNRESET")
+        self.assertTrue(self.wire.flags_from(self.server_port) & RST)
+
+    def test_reset_in_fin_wait_2(self):
+        self.client.shutdown(socket.SHUT_WR)
+        identity = self.found(self.client_port, "FIN-WAIT-2")
+        refused = self.adieu("end", "--finish", identity)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("our stream is closed already", refused.stderr)
+        self.assertIn("EPIPE, as it has had our end of stream", self.told(identity))
+        self.ended(identity)
+        self.assertEqual(outcome(lambda: self.client.recv(99)), "ECONNABORTED")
+        self.assertEqual(self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), errno.EPIPE)
+        self.assertTrue(self.wire.flags_from(self.client_port) & RST)
+
+    def test_reset_of_an_orphan(self):
+        self.client.close()
+        identity = self.found(self.client_port, "FIN-WAIT-2")
+        told = self.told(identity)
+        self.assertIn("nothing: no application holds it", told)
+        self.assertIn("nothing now; if it is there, a reset once it sends anything", told)
+        self.ended(identity)
+        self.assertEqual(self.wire.flags_from(self.client_port) & RST, 0)
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), 1)
+        self.assertTrue(self.until(lambda: self.wire.flags_from(self.client_port) & RST, "a reset from no socket"))
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+
+    def test_time_wait_is_left_to_itself(self):
+        self.client.close()
+        self.server.close()
+        identity = self.found(self.client_port, "TIME-WAIT")
+        done = self.adieu("end", identity)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("TIME-WAIT is the protocol's own quarantine", done.stderr)
+
+    def test_what_nobody_holds_takes_no_fin_and_nothing_ends_silently(self):
+        waiting = socket.create_connection(self.listener.getsockname())
+        self.addCleanup(waiting.close)
+        self.client_port = waiting.getsockname()[1]
+        identity = self.found(self.server_port, "ESTABLISHED")
+        for how, says in (("--finish", "no process has a descriptor of it"), ("--silent", "--reset does")):
+            done = self.adieu("end", how, identity)
+            self.assertEqual(done.returncode, 2, how)
+            self.assertIn(says, done.stderr)
+        self.assertEqual(outcome(lambda: waiting.send(b"x")), 1)
+
+    def keepalive(self, end):
+        return [end.getsockopt(level, name) for level, name in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT))]
+
+    def test_probe_is_answered_and_leaves_the_socket_as_it_was(self):
+        self.client.shutdown(socket.SHUT_WR)
+        identity = self.found(self.client_port, "FIN-WAIT-2")
+        before = self.keepalive(self.client)
+        time.sleep(2.5)  # silence is what is asked about: a second of it, as the latest sweep saw it
+        done = self.adieu("probe", "--wait", "5s", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("asked, and heard after", done.stdout)
+        self.assertEqual(self.keepalive(self.client), before)
+        self.assertFalse(os.path.exists(self.run_dir + "/kernel_probe"))
+        self.client.close()
+        orphan = self.until(lambda: "orphan" in self.adieu("why", "--json", identity).stdout and identity, "an orphan")
+        refused = self.adieu("probe", orphan)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("cannot be asked", refused.stderr)
+
+    def test_no_rule_of_its_own_touches_the_kernels_connections(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        why = self.adieu("why", identity).stdout
+        self.assertRegex(why, r"\nrule +[^\n]*it does not say `plane kernel`; `adieu probe` and `adieu end` do\n")
+        log = self.adieu("log", "--kind", "receipt", "--json").stdout
+        self.assertNotIn("done, unguarded", log)
+
+
+if __name__ == "__main__":
+    unittest.main()

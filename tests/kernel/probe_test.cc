@@ -1,0 +1,260 @@
+// Asking by the kernel's own keepalive, on real sockets in a network namespace of the test's own: what goes out, that
+// everything is as it was afterwards, and that being killed at any step ends nothing.
+#include "kernel/probe.h"
+
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel/plane.h"
+#include "tests/kernel/namespace.h"
+#include "tests/kernel/table.h"
+
+namespace adieu::kernel {
+namespace {
+
+using namespace test;
+using plane::Outcome;
+
+int option(const Fd& fd, int level, int name) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  EXPECT_EQ(getsockopt(fd.get(), level, name, &value, &length), 0);
+  return value;
+}
+void set_option(const Fd& fd, int level, int name, int value) {
+  ASSERT_EQ(setsockopt(fd.get(), level, name, &value, sizeof value), 0) << std::strerror(errno);
+}
+std::vector<int> keepalive_of(const Fd& fd) {
+  return {option(fd, SOL_SOCKET, SO_KEEPALIVE), option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+          option(fd, IPPROTO_TCP, TCP_KEEPINTVL), option(fd, IPPROTO_TCP, TCP_KEEPCNT)};
+}
+
+// Whatever arrives for it is dropped: to its peer it is not there.
+void turns_deaf(const Fd& fd) {
+  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{.len = 1, .filter = &nothing};
+  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+void hears_again(const Fd& fd) {
+  const int none = 0;
+  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none), 0);
+}
+
+class Probe : public Namespace {
+ protected:
+  void SetUp() override {
+    Namespace::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    char path[] = "/tmp/adieu-probe-XXXXXX";
+    ASSERT_NE(mkdtemp(path), nullptr);
+    directory = path;
+    note = directory + "/kernel_probe";
+    auto asked = Diag::open();
+    ASSERT_TRUE(asked);
+    diag.emplace(std::move(*asked));
+  }
+  void TearDown() override {
+    unlink(note.c_str());
+    rmdir(directory.c_str());
+  }
+  Socket socket_of(const Endpoint& local, const Endpoint& remote) {
+    const auto sockets = diag->all();
+    EXPECT_TRUE(sockets);
+    const auto found =
+        std::ranges::find_if(*sockets, [&](const Socket& s) { return s.key.local == local && s.key.remote == remote; });
+    return found == sockets->end() ? Socket{} : *found;
+  }
+  Socket server_of(const Pair& pair) { return socket_of(pair.server_name, pair.client_name); }
+  Socket client_of(const Pair& pair) { return socket_of(pair.client_name, pair.server_name); }
+  static Held held(const Fd& fd) {
+    return {.process = static_cast<std::uint32_t>(getpid()),
+            .descriptor = fd.get(),
+            .processes = 1,
+            .descriptors = 1,
+            .references = 0};
+  }
+  // Nobody has been heard for a second.
+  void idles(const Pair& pair) {
+    ASSERT_TRUE(eventually([&] {
+      const Socket client = client_of(pair);
+      const Socket server = server_of(pair);
+      return std::min({client.since_ack, client.since_data, server.since_ack, server.since_data}) > milliseconds(1010);
+    }));
+  }
+  bool has_note() const { return access(note.c_str(), F_OK) == 0; }
+
+  std::string directory;
+  std::string note;
+  std::optional<Diag> diag;
+};
+
+TEST_F(Probe, AsksOnceIsAnsweredAndLeavesEverythingAsItWas) {
+  const Fd listener = listens(kLoopback4);
+  Pair open = connected(listener, kLoopback4);
+  Pair half = connected(listener, kLoopback4);
+  ASSERT_EQ(shutdown(half.client.get(), SHUT_WR), 0);
+  set_option(open.server, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+  set_option(open.server, IPPROTO_TCP, TCP_KEEPINTVL, 33);
+  set_option(open.server, IPPROTO_TCP, TCP_KEEPCNT, 5);
+  idles(half);
+  Prober prober(note);
+  const auto asks = [&](const Fd& fd, const Endpoint& local, const Endpoint& remote, State state) {
+    const std::vector<int> before = keepalive_of(fd);
+    const Socket here = socket_of(local, remote);
+    const Socket there = socket_of(remote, local);
+    ASSERT_EQ(here.state, state);
+    EXPECT_EQ(prober.ask(here, held(fd)), Outcome::Done) << name(state);
+    EXPECT_TRUE(eventually([&] { return socket_of(local, remote).segments_in == here.segments_in + 1; }));
+    EXPECT_EQ(socket_of(remote, local).segments_in, there.segments_in + 1);
+    const Socket after = socket_of(local, remote);
+    EXPECT_EQ(after.state, state);
+    EXPECT_EQ(after.probes, 0);
+    EXPECT_EQ(after.timer, Timer::None);
+    EXPECT_EQ(keepalive_of(fd), before);
+    EXPECT_FALSE(has_note());
+  };
+  asks(open.server, open.server_name, open.client_name, State::Established);
+  asks(half.client, half.client_name, half.server_name, State::FinWait2);
+  idles(half);
+  asks(half.server, half.server_name, half.client_name, State::CloseWait);
+}
+
+TEST_F(Probe, LeavesAloneWhoeverHasTimersOfItsOwnOrWasJustHeard) {
+  const Fd listener = listens(kLoopback4);
+  const Pair keeps = connected(listener, kLoopback4);
+  const Pair limits = connected(listener, kLoopback4);
+  Prober prober(note);
+  EXPECT_EQ(prober.ask(server_of(keeps), held(keeps.server)), Outcome::TooSoon);
+  set_option(keeps.server, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+  idles(limits);
+  const std::vector<int> before = keepalive_of(keeps.server);
+  EXPECT_EQ(prober.ask(server_of(keeps), held(keeps.server)), Outcome::Unable);
+  EXPECT_EQ(keepalive_of(keeps.server), before);
+  EXPECT_EQ(prober.ask(server_of(limits), held(limits.server)), Outcome::Unable);
+  EXPECT_EQ(keepalive_of(limits.server)[0], 0);
+  EXPECT_EQ(prober.ask(server_of(limits), held(keeps.server)), Outcome::Unable);  // the descriptor is another's
+  EXPECT_FALSE(has_note());
+}
+
+TEST_F(Probe, StopsAskingBeforeTheKernelsOwnCountCouldEndIt) {
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  idles(pair);
+  turns_deaf(pair.client);
+  Prober prober(note);
+  for (unsigned i = 1; i <= kMostUnanswered; ++i) {
+    EXPECT_EQ(prober.ask(server_of(pair), held(pair.server)), Outcome::Done);
+    EXPECT_EQ(server_of(pair).probes, i);
+  }
+  EXPECT_EQ(prober.ask(server_of(pair), held(pair.server)), Outcome::Unable);
+  EXPECT_EQ(server_of(pair).state, State::Established);
+  hears_again(pair.client);
+  sends(pair.server, "x");
+  ASSERT_TRUE(eventually([&] { return server_of(pair).probes == 0; }));
+  idles(pair);
+  EXPECT_EQ(prober.ask(server_of(pair), held(pair.server)), Outcome::Done);
+}
+
+TEST_F(Probe, KilledAtAnyStepEndsNothingAndTheNextProcessPutsEverythingBack) {
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  set_option(pair.server, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+  const std::vector<int> before = keepalive_of(pair.server);
+  static int last_step;
+  for (last_step = 0; last_step <= 5; ++last_step) {
+    idles(pair);
+    const Socket server = server_of(pair);
+    const Held who = held(pair.server);
+    const pid_t child = fork();
+    if (child == 0) {
+      Prober prober(note, [](int step) {
+        if (step == last_step) kill(getpid(), SIGKILL);
+      });
+      prober.ask(server, who);
+      _exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << last_step;
+    const std::vector<int> left = keepalive_of(pair.server);
+    // As long as it is on, it takes 48 days to end anything.
+    EXPECT_TRUE(left[0] == 0 || (left[2] == 32767 && left[3] == 127)) << last_step;
+    EXPECT_EQ(has_note(), last_step < 5) << last_step;
+    EXPECT_EQ(left == before, last_step == 0 || last_step == 5) << last_step;
+
+    Holders holders;
+    holders.begin(monotonic_now());
+    holders.add({.inode = server.inode, .process = who.process, .descriptor = who.descriptor, .references = 1});
+    holders.finish(true);
+    Prober next(note);
+    EXPECT_EQ(next.owes(), last_step < 5);
+    next.put_back(holders);
+    EXPECT_EQ(keepalive_of(pair.server), before) << last_step;
+    EXPECT_FALSE(has_note() || next.owes());
+    EXPECT_EQ(server_of(pair).state, State::Established);
+    EXPECT_EQ(server_of(pair).timer, Timer::None);
+  }
+}
+
+TEST_F(Probe, TakesANoteThatWasNeverFinishedForNone) {
+  const Fd file(open(note.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  ASSERT_EQ(write(file.get(), "123 45 7200 75", 14), 14);
+  EXPECT_FALSE(Prober(note).owes());
+}
+
+TEST_F(Probe, ByCommandIsCountedUntilItIsAnswered) {
+  Table table;
+  auto plane = Plane::open(table.writer);
+  ASSERT_TRUE(plane);
+  plane->act(kAbilities, Prober(note));
+  if (!plane::has(table.writer.abilities(), plane::Ability::ProbeBare)) GTEST_SKIP() << "SKIPPED, NOT TESTED: no pidfd";
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  idles(pair);
+  const auto sweeps = [&] {
+    plane->look(monotonic_now());
+    ASSERT_TRUE(plane->sweep(monotonic_now(), table.view));
+  };
+  const auto asks = [&](ProbeForm form) {
+    const auto slot = table.slot_of(pair.server_name, pair.client_name);
+    plane::Command command;
+    command.id = {7, *slot, table.read(*slot).generation};
+    command.expected_state = State::Established;
+    command.form = form;
+    command.expires = Instant::never();
+    command.epoch = table.control.epoch();
+    command.verdict = 3;
+    EXPECT_TRUE(table.control.write(command, table.reader.commands_taken()));
+    plane->take_commands(monotonic_now(), table.view);
+    table.control.set_receipts_taken(table.reader.receipts_written());
+    return table.reader.receipt(table.reader.receipts_written())->outcome;
+  };
+  sweeps();
+  turns_deaf(pair.client);
+  EXPECT_EQ(asks(ProbeForm::DataEcho), Outcome::Unable);
+  EXPECT_EQ(asks(ProbeForm::Bare), Outcome::Done);
+  EXPECT_EQ(asks(ProbeForm::Bare), Outcome::TooSoon);
+  sweeps();
+  const auto record = [&] { return table.read(*table.slot_of(pair.server_name, pair.client_name)); };
+  EXPECT_EQ(record().probes[static_cast<std::size_t>(ProbeForm::Bare)], 1U);
+  EXPECT_TRUE(record().probe_first.is_known());
+  hears_again(pair.client);
+  ASSERT_TRUE(eventually([&] { return asks(ProbeForm::Bare) == Outcome::Done; }));
+  EXPECT_TRUE(eventually([&] {
+    sweeps();
+    return record().probes[static_cast<std::size_t>(ProbeForm::Bare)] == 0;
+  }));
+  EXPECT_FALSE(record().probe_first.is_known());
+}
+
+}  // namespace
+}  // namespace adieu::kernel
