@@ -59,7 +59,8 @@ std::string_view sentence_of(plane::Outcome outcome) {
     case plane::Outcome::Expired: return "its data plane did not take the command in time, and will not";
     case plane::Outcome::Void: return "a new control plane has started, and the command is void: try again";
     case plane::Outcome::Unable: return "its data plane cannot do that to a connection in this state";
-    case plane::Outcome::TooSoon: return "it was asked, or heard, less than a second ago: peers limit such answers, try again";
+    case plane::Outcome::TooSoon:
+      return "it was asked, or heard, less than a second ago: peers limit such answers, try again";
     case plane::Outcome::Malformed: return "its data plane could not read the command: report this as a fault of adieu";
   }
   return "?";
