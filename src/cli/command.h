@@ -133,6 +133,16 @@ struct StoryCommand {
 };
 void run_story(const StoryCommand& command);
 
+// 0: every experiment ran; 1: something was skipped; 2: an experiment failed.
+struct LabCommand {
+  std::vector<std::string> names;  // or how they begin; none: all
+  bool list = false;
+  bool json = false;
+  bool markdown = false;
+  bool quick = false;
+};
+void run_lab(const LabCommand& command);
+
 // Hidden: what `adieu up` starts.
 struct EngineCommand {
   std::string run_dir;

@@ -302,6 +302,16 @@ void add_story(CLI::App& app) {
   add_duration(*story, "--idle", command->idle, "how long the connections of the long form are idle")->needs(defaults);
 }
 
+void add_lab(CLI::App& app) {
+  const auto [lab, command] = add_command<LabCommand>(
+      app, "lab", "what is said of TCP, and what this kernel and the engine do, tried side by side", run_lab);
+  lab->add_option("name", command->names, "only these, or those whose names begin so");
+  lab->add_flag("--list", command->list, "only say which there are");
+  lab->add_flag("--quick", command->quick, "wait less for what should not happen");
+  CLI::Option* const json = lab->add_flag("--json", command->json, "one JSON object a line");
+  lab->add_flag("--markdown", command->markdown, "as tables of Markdown")->excludes(json);
+}
+
 // What a validator says in CLI11's own way ("TEXT:{a,b}", "UINT:INT in [1 - 7]"), as people would.
 void read_type(OptionText& text, const std::string& type) {
   const std::size_t colon = type.find(':');
@@ -434,6 +444,7 @@ int run_command_line(int argc, char** argv) {
   add_policy(app);
   add_what_people_command(app);
   add_story(app);
+  add_lab(app);
   add_what_tells(app);
   add_what_up_starts(app);
   const auto help = [](const CLI::App* shown, std::string, CLI::AppFormatMode) {

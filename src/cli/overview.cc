@@ -19,8 +19,8 @@ namespace {
 
 // Linux's own range begins here (net.ipv4.ip_local_port_range); services live below.
 constexpr std::uint16_t kFirstEphemeral = 32768;
-// A screen of 24 lines holds so many groups of two lines, and what is said around them.
-constexpr std::size_t kGroupsOnAScreen = 9;
+// A screen of 24 lines holds so many groups of three lines, and what is said around them.
+constexpr std::size_t kGroupsOnAScreen = 6;
 
 Service service_of(const plane::Record& record) {
   const bool is_ours = record.local.port < kFirstEphemeral && record.remote.port >= kFirstEphemeral;
@@ -66,12 +66,13 @@ std::string ends_of(const Group& group) {
 void print_group(const Group& group) {
   const host::ConnectionView& view = group.example;
   std::string facts =
-      fmt::format("{:>9} {:<11} {} {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
-  if (group.oldest > Duration{}) facts += ", oldest " + host::readable(group.oldest);
-  if (group.unread > 0) facts += fmt::format(", {} octets unread", group.unread);
-  fmt::print("{}, ends: {}\n", facts, ends_of(group));
-  const std::string step = host::next_step(view.seen.verdict, view.record);
-  fmt::print("          {}{}\n", host::cause_of(view.seen.verdict, view.record), step.empty() ? "" : "; " + step);
+      fmt::format("{:>9} {:<11} {}  {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
+  if (group.oldest > Duration{}) facts += "  oldest " + host::readable(group.oldest);
+  if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
+  fmt::print("{}  ends {}\n", facts, ends_of(group));
+  fmt::print("          why: {}\n", host::cause_of(view.seen.verdict, view.record));
+  if (const std::string step = host::next_step(view.seen.verdict, view.record); !step.empty())
+    fmt::print("          do:  {}\n", step);
 }
 
 std::string counted(std::uint64_t n, std::string_view noun) {
@@ -139,7 +140,7 @@ void print_json(const std::vector<Group>& groups) {
                                                : nlohmann::ordered_json(nullptr)},
         {"unread", group.unread},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
-    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
   }
 }
 

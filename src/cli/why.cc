@@ -103,17 +103,24 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
                                   count(r.unsent), host::name(view.kind), who));
 }
 
-// Every process that has it open: one line a process, the first ones.
-void add_holders(Screen& screen, const plane::Beside& beside) {
+// Every process that has it, or the listener in whose queue it waits, open: one line a process, the first ones.
+void add_holders(Screen& screen, const plane::Record& record) {
   constexpr std::size_t kMostShown = 3;
-  const auto holders = host::holders_of(beside);
+  const auto holders = host::holders_of(record.beside);
+  const std::string_view label = record.holder == plane::Holder::AcceptQueue ? "listener" : "open in";
   for (std::size_t i = 0; i < std::min(holders.size(), kMostShown); ++i) {
     const host::HolderSeen& one = holders[i];
-    screen.line(i == 0 ? "open in" : "", fmt::format("{} pid {}, descriptor {}{}", host::printable(one.comm),
-                                                     one.process, fmt::join(one.descriptors, ", "),
-                                                     one.unit.empty() ? "" : ", " + host::printable(one.unit)));
+    screen.line(i == 0 ? label : "", fmt::format("{} pid {}, descriptor {}{}", host::printable(one.comm), one.process,
+                                                 fmt::join(one.descriptors, ", "),
+                                                 one.unit.empty() ? "" : ", " + host::printable(one.unit)));
   }
   if (holders.size() > kMostShown) screen.line("", fmt::format("and {} processes more", holders.size() - kMostShown));
+}
+
+// In another network too, as a container's is: but not if it is reached at an address that is its own as well.
+bool is_other_end(const plane::Record& one, const plane::Record& of) {
+  if (one.local != of.remote || one.remote != of.local) return false;
+  return one.beside.network == of.beside.network || of.local.address != of.remote.address;
 }
 
 // What stands around it on this host: why it is what it is, who has it open, the other end, and what its process has
@@ -124,14 +131,14 @@ void add_surroundings(Screen& screen, const host::CensusView& census, const host
   std::uint64_t unshut_count = 0;
   census.each([&](const host::ConnectionView& one) {
     if (one.record.has_ended() || one.kind != view.kind) return;
-    if (one.record.local == r.remote && one.record.remote == r.local) other = one;
+    if (is_other_end(one.record, r) && (!other || one.record.beside.network == r.beside.network)) other = one;
     if (view.holder_process == 0 || one.holder_process != view.holder_process) return;
     if (one.record.state != State::Established || one.record.holder != plane::Holder::Held) return;
     ++unshut_count;
     unshut = one;
   });
   screen.line("cause", host::cause_of(view.seen.verdict, r));
-  add_holders(screen, r.beside);
+  add_holders(screen, r);
   if (other)
     screen.line(
         "other end",
@@ -215,6 +222,12 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
   return found ? *found : host::LedgerConnection{};
 }
 
+std::string json_of(const host::ConnectionView& view, const host::LedgerConnection& ledger) {
+  if (view.kind != plane::PlaneKind::Kernel || view.record.has_ended()) return host::explanation_json(&view, ledger);
+  const auto open_in = host::holders_of(view.record.beside);
+  return host::explanation_json(&view, ledger, &open_in);
+}
+
 // In no table any more: what the ledger knows, if anything.
 std::vector<std::string> past_of(const Wanted& wanted, const std::optional<host::LedgerReader>& ledger,
                                  const WhyCommand& options, bool colour) {
@@ -276,7 +289,7 @@ void run_why(const WhyCommand& options) {
   if (!found)
     lines = past_of(wanted, ledger, options, may_colour());
   else if (options.json)
-    lines = {host::explanation_json(&*found, from_ledger(ledger, found->id, found->incarnation))};
+    lines = {json_of(*found, from_ledger(ledger, found->id, found->incarnation))};
   else
     lines = why_screen(census, *found, run_dir.ledger(), may_colour());
   if (found && !options.json && !around->census.policy_known)

@@ -59,9 +59,13 @@ std::optional<Ends> ends_by_own_timer(const Evidence& e) {
       if (e.beside.retries > 0 || e.state == State::FinWait1 || e.state == State::Closing || e.state == State::LastAck)
         return Ends::OwnRetransmissions;
       break;
+    // Answered, they go on for ever. Unanswered they are counted as retransmissions are: of these one may be on its
+    // way.
+    case plane::OwnTimer::Persist:
+      if (e.attempts > 1) return Ends::OwnRetransmissions;
+      break;
     case plane::OwnTimer::Unknown:
-    case plane::OwnTimer::None:
-    case plane::OwnTimer::Persist: break;
+    case plane::OwnTimer::None: break;
   }
   return std::nullopt;
 }
@@ -184,8 +188,9 @@ void cite_host(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
 
 void cite_holder(const Evidence& e, Verdict& v) {
   if (v.wanted != Wanted::Unknown) v.grounds.add(GroundKind::Here, number_of(v.wanted));
-  if (e.beside.process != 0) v.grounds.add(GroundKind::HeldBy, e.beside.process);
-  if (e.beside.processes > 1) v.grounds.add(GroundKind::HeldByMore, e.beside.processes);
+  const bool is_held = e.holder == plane::Holder::Held;  // else they hold its listener
+  if (is_held && e.beside.process != 0) v.grounds.add(GroundKind::HeldBy, e.beside.process);
+  if (is_held && e.beside.processes > 1) v.grounds.add(GroundKind::HeldByMore, e.beside.processes);
   if (e.beside.looked && !e.beside.looked_everywhere && e.beside.process == 0) v.grounds.add(GroundKind::NotFound);
   if (e.unread != plane::kUnknownCount && e.unread > 0) v.grounds.add(GroundKind::Unread, e.unread);
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string_view>
 
@@ -45,6 +46,8 @@ std::vector<HolderSeen> holders_of(const plane::Beside& beside) {
     of.found.back().descriptors.push_back(holding.descriptor);
   };
   kernel::walk_proc(keep, &wanted, processes);
+  // Numbers wrap around: /proc does not tell the first by its place.
+  std::ranges::stable_partition(wanted.found, [&](const HolderSeen& one) { return one.process == beside.process; });
   for (HolderSeen& one : wanted.found) {
     one.comm = comm_of(one.process);
     one.unit = unit_of(one.process);

@@ -19,7 +19,8 @@ struct HolderSeen {
   std::string unit;  // of systemd, or a container's scope, by its cgroup; empty: none is known
 };
 
-// Those that this process may see. Empty: nobody, or the one that the record names has let go of it meanwhile.
+// Those that this process may see, the one that the record names first. Empty: nobody, or that one has let go of it
+// meanwhile.
 std::vector<HolderSeen> holders_of(const plane::Beside& beside);
 
 }  // namespace adieu::host

@@ -76,6 +76,16 @@ Json object(const LedgerVerdict& v) {
   return json;
 }
 
+Json holders(const std::vector<HolderSeen>& open_in) {
+  Json all = Json::array();
+  for (const HolderSeen& one : open_in)
+    all.push_back({{"pid", one.process},
+                   {"comm", one.comm},
+                   {"descriptors", one.descriptors},
+                   {"unit", one.unit.empty() ? Json(nullptr) : Json(one.unit)}});
+  return all;
+}
+
 // An unlucky byte in a name becomes U+FFFD, so it never throws; all is ASCII, so that no name can speak to a terminal.
 std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); }
 
@@ -83,10 +93,16 @@ std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error
 
 std::string connection_json(const ConnectionView& view) { return line(object(view)); }
 
-std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger) {
+std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger,
+                             const std::vector<HolderSeen>* open_in) {
   Json json = view == nullptr ? Json::object() : object(*view);
   if (view != nullptr) {
     const control::Onlook& seen = view->seen;
+    if (view->kind == plane::PlaneKind::Kernel && !view->record.has_ended()) {
+      json["cause"] = cause_of(seen.verdict, view->record);
+      json["next_step"] = next_step(seen.verdict, view->record);
+    }
+    if (open_in != nullptr) json["open_in"] = holders(*open_in);
     json["waits_for"] = waits_for(seen.verdict, view->record);
     json["rule_does"] = rule_does(seen, view->record, view->now);
     json["evidence"] = view->evidence();

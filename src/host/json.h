@@ -5,7 +5,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "host/holders_seen.h"
 #include "host/ledger.h"
 #include "host/view.h"
 
@@ -13,7 +15,8 @@ namespace adieu::host {
 
 std::string connection_json(const ConnectionView& view);
 // With evidence, advice, and what the ledger knows. `view` is nullptr for a connection that stands in no table any
-// more.
-std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger);
+// more. `open_in`: who has it open, where somebody looked.
+std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger,
+                             const std::vector<HolderSeen>* open_in = nullptr);
 
 }  // namespace adieu::host

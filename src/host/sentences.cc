@@ -203,7 +203,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
     case control::Wanted::EndOfStreamReadNotClosed:
       return "the program has read the end of the stream and not closed: forgotten, or meant";
     case control::Wanted::AllReadNotClosed:
-      return "the peer has closed, nothing is left to read, the program has not closed: forgotten, or meant";
+      return "the peer has closed, all is read, and the program has not closed: forgotten, or meant";
     case control::Wanted::Unknown:
     case control::Wanted::HeldReading:
     case control::Wanted::AcceptQueue:
@@ -216,8 +216,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
 }
 
 std::string cause_of_unanswered_fin(const plane::Record& record) {
-  if (fin_waits(record))
-    return "the peer lives and does not read: our FIN waits behind octets for which it has no room";
+  if (fin_waits(record)) return "the peer lives and does not read: our FIN waits behind octets it has no room for";
   if (record.attempts > 1) return fmt::format("our FIN is not acknowledged, sent {} times", record.attempts);
   return "our FIN is not acknowledged yet";
 }
@@ -232,9 +231,11 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
   if (verdict.wanted == control::Wanted::Hidden)
     return "open, and in no process: a descriptor in flight (SCM_RIGHTS), or one of io_uring";
   if (verdict.wanted == control::Wanted::NotFound)
-    return "open, by nobody who was found: by a process that cannot be looked into, or in flight (SCM_RIGHTS)";
+    return "open, by nobody who was found: in a process not looked into, or in flight (SCM_RIGHTS)";
   if (verdict.wanted == control::Wanted::Inherited)
-    return "open only in processes that are younger than it: they inherited the descriptor";
+    // Or passed on, or accepted by a process that was started for it (socket activation): none can be told from
+    // another.
+    return "open only in processes younger than it: inherited, or taken over later";
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:
@@ -259,7 +260,7 @@ std::string next_step(const control::Verdict& verdict, const plane::Record& reco
     return fmt::format("see what keeps it from accepting; its backlog: ss -ltn sport = :{}", record.local.port);
   if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
   if (verdict.wanted == control::Wanted::Inherited)
-    return fmt::format("end process {}; and open such descriptors with SOCK_CLOEXEC", beside.process);
+    return fmt::format("have process {} close it, or end it; if inherited: SOCK_CLOEXEC", beside.process);
   const std::string who = beside.process == 0
                               ? std::string("its program")
                               : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);

@@ -37,8 +37,10 @@ Held Holders::of(std::uint32_t inode) {
     before = holding.process;
     ++held.processes;
     const Process& process = processes_.of(holding.process);
-    if (held.process != 0 && began <= process.began) continue;
-    began = process.began;
+    // One that has gone since the look holds nothing any more: it is named where nobody else was seen.
+    const Instant its = process.began.is_known() ? process.began : Instant::never();
+    if (held.process != 0 && began <= its) continue;
+    began = its;
     held.process = holding.process;
     held.descriptor = holding.descriptor;
   }

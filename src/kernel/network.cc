@@ -59,6 +59,11 @@ Inside::~Inside() {
   ADIEU_ASSERT(is_home);
 }
 
+bool is_hosts_own_network() {
+  const std::uint32_t own = NamespaceFile(kOwn).inode();
+  return own != 0 && own == NamespaceFile("/proc/1/ns/net").inode();
+}
+
 std::expected<Networks, Error> Networks::open() {
   auto diag = Diag::open();
   if (!diag) return std::unexpected(diag.error());

@@ -54,6 +54,10 @@ class Inside {
   bool has_left_ = false;
 };
 
+// From the network of the host itself (that of its first process) all are watched; whoever is in another, as in a
+// container, means that one. Also where it may not be known.
+bool is_hosts_own_network();
+
 class Networks {
  public:
   // With the one in which this thread is, and no other yet.

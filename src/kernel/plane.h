@@ -43,8 +43,9 @@ class Plane {
   // `prober`: for questions.
   void act(plane::Abilities wanted, Prober prober);
 
-  // Who has what open, and which networks there are, from now on until the next look.
-  void look(Instant now);
+  // Who has what open, and which networks there are, from now on until the next look. Of the networks only our own, if
+  // it is told so.
+  void look(Instant now, bool every_network = true);
   // Answers the commands that wait, then brings the table up to what the kernel says at `now` (CLOCK_MONOTONIC), then
   // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
   // not whole, and the heartbeat stands still; the next call starts afresh.

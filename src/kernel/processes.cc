@@ -41,11 +41,16 @@ std::uint64_t field(std::string_view fields, int number) {
   return value;
 }
 
+// In this order: what passes between the two readings makes an instant earlier, never later.
+Duration time_asleep() {
+  const std::int64_t awake = nanoseconds_of(CLOCK_MONOTONIC);
+  return nanoseconds(nanoseconds_of(CLOCK_BOOTTIME) - awake);
+}
+
 // In ticks since this host started, its sleep included (CLOCK_BOOTTIME).
-Instant instant_of(std::uint64_t ticks) {
-  const std::int64_t asleep = nanoseconds_of(CLOCK_BOOTTIME) - nanoseconds_of(CLOCK_MONOTONIC);
+Instant instant_of(std::uint64_t ticks, Duration asleep) {
   const auto per_second = static_cast<std::int64_t>(::sysconf(_SC_CLK_TCK));
-  return {static_cast<std::int64_t>(ticks) * (1'000'000'000 / per_second) - asleep};
+  return {static_cast<std::int64_t>(ticks) * (1'000'000'000 / per_second) - asleep.ns};
 }
 
 std::uint32_t network_of(std::uint32_t process) {
@@ -60,7 +65,7 @@ std::uint32_t network_of(std::uint32_t process) {
   return inode;
 }
 
-Process look_up(std::uint32_t process) {
+Process look_up(std::uint32_t process, Duration asleep) {
   Process found;
   std::array<char, 64> path{};
   std::snprintf(path.data(), path.size(), "/proc/%u/stat", process);
@@ -72,7 +77,7 @@ Process look_up(std::uint32_t process) {
   if (open == std::string_view::npos || close == std::string_view::npos || close + 2 >= all.size()) return found;
   const std::string_view comm = all.substr(open + 1, close - open - 1);
   std::copy_n(comm.data(), std::min(comm.size(), found.comm.size() - 1), found.comm.data());
-  found.began = instant_of(field(all.substr(close + 2), kStartField));
+  found.began = instant_of(field(all.substr(close + 2), kStartField), asleep);
   found.network = network_of(process);
   return found;
 }
@@ -81,7 +86,14 @@ Process look_up(std::uint32_t process) {
 
 const Process& Processes::of(std::uint32_t process) {
   const auto known = known_.find(process);
-  return known != known_.end() ? known->second : known_.emplace(process, look_up(process)).first->second;
+  if (known != known_.end()) return known->second;
+  if (asleep_ == Duration::max()) asleep_ = time_asleep();
+  return known_.emplace(process, look_up(process, asleep_)).first->second;
+}
+
+void Processes::forget() {
+  known_.clear();
+  asleep_ = Duration::max();  // it may sleep meanwhile
 }
 
 }  // namespace adieu::kernel

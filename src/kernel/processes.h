@@ -21,9 +21,11 @@ class Processes {
  public:
   // As it was when it was asked for first, since forget().
   const Process& of(std::uint32_t process);
-  void forget() { known_.clear(); }
+  void forget();
 
  private:
+  // Of the two clocks that tell of beginnings: read once a look, so that of equals none comes first by chance.
+  Duration asleep_ = Duration::max();
   std::unordered_map<std::uint32_t, Process> known_;  // looked up only, never walked
 };
 

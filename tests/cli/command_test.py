@@ -54,13 +54,13 @@ def enter_own_network():
 class Words(unittest.TestCase):
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(adieu("--version").stdout, r"^adieu \d+\.\d+\.\d+\n$")
-        for arguments in ([], ["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"], ["log", "--help"]):
+        for arguments in (["--help"], ["up", "--help"], ["ls", "--help"], ["why", "--help"], ["log", "--help"]):
             done = adieu(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("--help", done.stdout)
 
     def test_what_up_starts_is_not_offered_to_people(self):
-        self.assertNotIn("process", adieu("--help").stdout)
+        self.assertNotIn("-process", adieu("--help").stdout)
 
     def policy(self, text):
         file = tempfile.NamedTemporaryFile("w", suffix=".toml")
@@ -159,8 +159,10 @@ class Words(unittest.TestCase):
             os.chown(run_dir, 65534, 65534)
             done = adieu("up", "--run-dir", run_dir, user=65534, group=65534, extra_groups=[])
             self.assertEqual(done.returncode, 2)
-            self.assertIn("TUN", done.stderr.splitlines()[0].upper())
-            self.assertLessEqual(len(done.stderr.splitlines()), 2, done.stderr)
+            # Beside it the kernel plane may say what it cannot see.
+            lines = [line for line in done.stderr.splitlines() if " kernel: " not in line]
+            self.assertIn("TUN", lines[0].upper())
+            self.assertLessEqual(len(lines), 2, done.stderr)
 
 
 class Running(unittest.TestCase):
@@ -205,8 +207,8 @@ class Running(unittest.TestCase):
         self.assertEqual(ls("comm", "adieu-engine", "--sort", "age")[0], 1)
         self.assertEqual(ls("state", "time-wait"), (0, "no connections\n"))
         self.assertEqual(ls("--never", "plane", "engine")[1].splitlines()[1].split()[-1], engine["id"])
-        unsure = ls("pid", "4711")
-        self.assertEqual((unsure[0], "1 more may match" in unsure[1]), (0, True), unsure)
+        self.assertEqual(ls("pid", str(os.getpid()), "and", "plane", "kernel")[0], 1)  # this test holds the other end
+        self.assertEqual(ls("pid", "4711")[0], 0)
         why = adieu("why", engine["id"], "--run-dir", run_dir)
         self.assertEqual(why.returncode, 1)
         lines = why.stdout.splitlines()

@@ -81,7 +81,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
                     self.assertIn(option, script.stdout, (shell, path))
 
     def test_bash_completes_commands_options_and_values(self):
-        self.assertEqual(self.complete("adieu", "l"), ["ls", "log"])
+        self.assertEqual(self.complete("adieu", "l"), ["ls", "log", "lab"])
         self.assertEqual(self.complete("adieu", "ls", "--so"), ["--sort"])
         self.assertEqual(self.complete("adieu", "ls", "--sort", "st"), ["state", "standing"])
         self.assertEqual(self.complete("adieu", "completion", "z"), ["zsh"])

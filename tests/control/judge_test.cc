@@ -246,7 +246,10 @@ TEST(Judge, SaysWhoStillWantsIt) {
   r.end_of_stream_read = plane::Known::Yes;
   EXPECT_EQ(wanted(), Wanted::EndOfStreamReadNotClosed);
   r.end_of_stream_read = plane::Known::Unknown;
-  EXPECT_EQ(wanted(), Wanted::Unknown);  // nothing unread proves nothing
+  r.unread = plane::kUnknownCount;
+  EXPECT_EQ(wanted(), Wanted::Unknown);
+  r.unread = 0;
+  EXPECT_EQ(wanted(), Wanted::AllReadNotClosed);  // nothing unread proves no more than that
   r.unread = 1;
   EXPECT_EQ(wanted(), Wanted::EndOfStreamUnread);
   r.holder = plane::Holder::AcceptQueue;
@@ -281,4 +284,159 @@ TEST(Judge, CitesWhatIsKnownOfThoseWhoHoldIt) {
   EXPECT_EQ(source_of(GroundKind::Here), Source::Holder);
   r.unread = plane::kUnknownCount;
   EXPECT_EQ(judged(r, kHeard + 1_s).grounds.find(GroundKind::Unread), nullptr);
+}
+
+// --- what a plane tells that watches another's TCP (Record::beside)
+
+namespace {
+// Held by process 5, which was found by a look at everybody.
+plane::Record held_by_5(State state) {
+  auto r = half_closed(kHeard, state);
+  r.beside.process = 5;
+  r.beside.processes = 1;
+  r.beside.looked = true;
+  r.beside.looked_everywhere = true;
+  return r;
+}
+plane::Record timed(State state, plane::Holder holder, plane::OwnTimer timer, Instant fires, std::uint8_t retries = 0) {
+  auto r = half_closed(kHeard, state);
+  r.holder = holder;
+  r.beside.timer = timer;
+  r.beside.fires = fires;
+  r.beside.retries = retries;
+  return r;
+}
+}  // namespace
+
+TEST(Judge, WhatOnlyYoungerProcessesHoldIsInheritedOnceAStreamHasEnded) {
+  for (const State s : {State::CloseWait, State::FinWait2, State::FinWait1}) {
+    auto r = held_by_5(s);
+    EXPECT_NE(judged(r, kHeard).wanted, Wanted::Inherited) << name(s);
+    r.beside.inherited = true;
+    EXPECT_EQ(judged(r, kHeard).wanted, Wanted::Inherited) << name(s);
+  }
+  auto open = held_by_5(State::Established);
+  open.beside.inherited = true;
+  EXPECT_EQ(judged(open, kHeard).wanted, Wanted::HeldReading);  // as any worker holds what it was given
+}
+
+TEST(Judge, WhatNobodyHoldsIsHiddenOnlyIfEverybodyWasLookedAt) {
+  for (const State s : {State::Established, State::CloseWait, State::FinWait2}) {
+    auto r = held_by_5(s);
+    r.beside.process = 0;
+    EXPECT_EQ(judged(r, kHeard).wanted, Wanted::Hidden) << name(s);
+    EXPECT_EQ(judged(r, kHeard).grounds.find(GroundKind::NotFound), nullptr);
+    r.beside.looked_everywhere = false;
+    EXPECT_EQ(judged(r, kHeard).wanted, Wanted::NotFound) << name(s);
+    EXPECT_NE(judged(r, kHeard).grounds.find(GroundKind::NotFound), nullptr);
+    r.beside.looked = false;
+    EXPECT_NE(judged(r, kHeard).wanted, Wanted::NotFound) << name(s);
+    EXPECT_NE(judged(r, kHeard).wanted, Wanted::Hidden) << name(s);
+  }
+}
+
+TEST(Judge, AnOrphanIsNotHiddenAndWhatWaitsToBeAcceptedIsNotInherited) {
+  auto r = held_by_5(State::FinWait2);
+  r.beside.process = 0;
+  r.holder = plane::Holder::Orphan;
+  EXPECT_EQ(judged(r, kHeard).wanted, Wanted::Orphan);
+  r = held_by_5(State::CloseWait);
+  r.beside.inherited = true;
+  r.holder = plane::Holder::AcceptQueue;
+  EXPECT_EQ(judged(r, kHeard).wanted, Wanted::AcceptQueue);
+}
+
+TEST(Judge, NothingLeftToReadIsNoProofThatTheEndWasRead) {
+  auto r = held_by_5(State::CloseWait);
+  r.end_of_stream_read = plane::Known::Unknown;
+  r.unread = 0;
+  EXPECT_EQ(judged(r, kHeard).wanted, Wanted::AllReadNotClosed);
+  r.unread = 1;
+  EXPECT_EQ(judged(r, kHeard).wanted, Wanted::EndOfStreamUnread);
+  Rule rule;
+  rule.when_forgotten = Act::Finish;
+  rule.forgotten_after = 1_s;
+  r.unread = 0;
+  EXPECT_EQ(judged(r, kHeard + 1_h, rule).act, Act::Tell) << "what may be meant to be read is not finished";
+  r.end_of_stream_read = plane::Known::Yes;
+  EXPECT_EQ(judged(r, kHeard + 1_h, rule).act, Act::Finish);
+}
+
+TEST(Judge, CitesWhoHoldsItButNotWhoHoldsItsListener) {
+  auto r = held_by_5(State::CloseWait);
+  EXPECT_EQ(number(judged(r, kHeard), GroundKind::HeldBy), 5U);
+  EXPECT_EQ(judged(r, kHeard).grounds.find(GroundKind::HeldByMore), nullptr);
+  r.beside.processes = 2;
+  EXPECT_EQ(number(judged(r, kHeard), GroundKind::HeldByMore), 2U);
+  r.holder = plane::Holder::AcceptQueue;
+  EXPECT_EQ(judged(r, kHeard).grounds.find(GroundKind::HeldBy), nullptr);
+  EXPECT_EQ(judged(r, kHeard).grounds.find(GroundKind::HeldByMore), nullptr);
+}
+
+TEST(Judge, AnOrphansOwnTimerEndsItWhenItFires) {
+  const Instant fires = kHeard + 40_s;
+  const Verdict v = judged(timed(State::FinWait2, plane::Holder::Orphan, plane::OwnTimer::Quarantine, fires), kHeard);
+  EXPECT_EQ(v.ends, Ends::OwnTimer);
+  EXPECT_EQ(v.ends_at, fires);
+  const Verdict quarantine =
+      judged(timed(State::TimeWait, plane::Holder::Unknown, plane::OwnTimer::Quarantine, fires), kHeard);
+  EXPECT_EQ(quarantine.ends, Ends::TimeWaitQuarantine);
+  EXPECT_EQ(quarantine.ends_at, fires);
+}
+
+TEST(Judge, ALongTimeOfAnOrphanHasTwoPartsAndOfAHeldOneTheSameTimerIsAKeepalive) {
+  const Instant fires = kHeard + 139_s;
+  const Attention kernel{kAllAbilities, {}, {}, 60_s};
+  const Verdict orphan =
+      judged(timed(State::FinWait2, plane::Holder::Orphan, plane::OwnTimer::Keepalive, fires), kHeard, {}, kernel);
+  EXPECT_EQ(orphan.ends, Ends::OwnTimer);
+  EXPECT_EQ(orphan.ends_at, fires + 60_s);
+  for (const State s : {State::FinWait2, State::CloseWait, State::Established}) {
+    const Verdict held = judged(timed(s, plane::Holder::Held, plane::OwnTimer::Keepalive, fires), kHeard, {}, kernel);
+    EXPECT_EQ(held.ends, Ends::OwnKeepalive) << name(s);
+    EXPECT_EQ(held.ends_at, Instant::unknown()) << name(s);  // an answer begins it anew
+  }
+}
+
+TEST(Judge, RetransmissionsEndItOnlyOnceTheyHaveBegunButAFinHasNothingElse) {
+  using plane::OwnTimer;
+  const auto ends = [](State s, std::uint8_t retries) {
+    return judged(timed(s, plane::Holder::Held, OwnTimer::Retransmit, kHeard + 1_s, retries), kHeard).ends;
+  };
+  EXPECT_EQ(ends(State::Established, 0), Ends::EitherSideCloses);
+  EXPECT_EQ(ends(State::Established, 1), Ends::OwnRetransmissions);
+  EXPECT_EQ(ends(State::CloseWait, 0), Ends::ApplicationClose);
+  EXPECT_EQ(ends(State::CloseWait, 1), Ends::OwnRetransmissions);
+  for (const State s : {State::FinWait1, State::Closing, State::LastAck})
+    EXPECT_EQ(ends(s, 0), Ends::OwnRetransmissions) << name(s);
+  EXPECT_EQ(judged(timed(State::LastAck, plane::Holder::Orphan, OwnTimer::Retransmit, kHeard + 1_s), kHeard).ends_at,
+            Instant::unknown());
+}
+
+TEST(Judge, WindowProbesAreEndlessAsLongAsThePeerAnswersThem) {
+  auto r = timed(State::FinWait1, plane::Holder::Held, plane::OwnTimer::Persist, kHeard + 1_s);
+  r.peer_window_closed = true;
+  r.attempts = 1;
+  EXPECT_EQ(judged(r, kHeard).ends, Ends::PeerAcknowledges);
+  EXPECT_EQ(judged(r, kHeard).ends_at, Instant::never());
+  r.attempts = 2;
+  EXPECT_EQ(judged(r, kHeard).ends, Ends::OwnRetransmissions);
+  EXPECT_EQ(judged(r, kHeard).ends_at, Instant::unknown());
+}
+
+TEST(Judge, WithoutATimerOnlyTheProtocolEndsIt) {
+  for (const plane::OwnTimer timer : {plane::OwnTimer::None, plane::OwnTimer::Unknown}) {
+    const Verdict v = judged(timed(State::FinWait2, plane::Holder::Held, timer, Instant::unknown()), kHeard);
+    EXPECT_EQ(v.ends, Ends::PeerFin);
+    EXPECT_EQ(v.ends_at, Instant::never());
+  }
+}
+
+TEST(Judge, ARuleThatActsComesBeforeTheKernelsOwnTimer) {
+  Rule rule;
+  rule.always = Act::Reset;
+  const auto r = timed(State::FinWait2, plane::Holder::Orphan, plane::OwnTimer::Quarantine, kHeard + 40_s);
+  EXPECT_EQ(judged(r, kHeard, rule).ends, Ends::Policy);
+  rule.act = false;
+  EXPECT_EQ(judged(r, kHeard, rule).ends, Ends::OwnTimer);
 }

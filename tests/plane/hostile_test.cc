@@ -146,6 +146,117 @@ TEST(HostileTable, NeverYieldsARecordReceiptOrEventWithAValueOutOfItsRange) {
   EXPECT_GT(refused, 1000);
 }
 
+// --- what stands beside a record
+
+class HostileBeside : public testing::Test {
+ protected:
+  HostileBeside() {
+    EXPECT_EQ(writer_.open(record_of(1), ControlView()), 0U);
+    EXPECT_EQ(writer_.open(record_of(2), ControlView()), 1U);
+    writer_.set_beside(0, beside_of(6));
+    writer_.set_beside(1, beside_of(7));
+  }
+  static TableSetup setup() {
+    TableSetup setup = small_table(2);
+    setup.capacity.beside = true;
+    return setup;
+  }
+  // The record is whole, whatever stands beside it.
+  Beside beside(std::uint32_t slot = 0) {
+    Record record;
+    EXPECT_EQ(reader_.read(slot, record), SlotReading::Whole);
+    EXPECT_EQ(record.heard, slot + 1);
+    return record.beside;
+  }
+
+  const std::size_t beside_ = layout::beside(setup().capacity, 0);
+  Memory memory_{table_bytes(setup().capacity)};
+  TableWriter writer_{memory_.all(), setup()};
+  TableReader reader_ = TableReader::over(memory_.all()).value();
+};
+
+TEST_F(HostileBeside, HalfWrittenIsUnknownWhereverTheWriterDied) {
+  std::uint64_t before[layout::kBesideWords];
+  std::uint64_t after[layout::kBesideWords];
+  for (std::size_t i = 0; i < layout::kBesideWords; ++i) before[i] = memory_.word(beside_ + i);
+  writer_.set_beside(0, beside_of(8));
+  for (std::size_t i = 0; i < layout::kBesideWords; ++i) after[i] = memory_.word(beside_ + i);
+  for (std::size_t written = 0; written < layout::kBesideWords; ++written) {
+    memory_.set_word(beside_, before[0] | 1);
+    for (std::size_t i = 1; i < layout::kBesideWords; ++i)
+      memory_.set_word(beside_ + i, i <= written ? after[i] : before[i]);
+    EXPECT_EQ(beside(0), Beside()) << written;
+    EXPECT_EQ(beside(1), beside_of(7)) << "the other one is as it was";
+  }
+  memory_.set_word(beside_, after[0]);
+  EXPECT_EQ(beside(0), beside_of(8));
+}
+
+TEST_F(HostileBeside, OfAnotherConnectionInThisSlotIsUnknown) {
+  const std::uint64_t version = memory_.word(beside_);
+  memory_.set_word(beside_, pack(static_cast<std::uint32_t>(version), high(version) + 1));
+  EXPECT_EQ(beside(), Beside());
+  memory_.set_word(beside_, 0);
+  EXPECT_EQ(beside(), Beside());
+  memory_.set_word(beside_, version);
+  EXPECT_EQ(beside(), beside_of(6));
+}
+
+TEST_F(HostileBeside, WithAValueOutOfItsRangeIsUnknown) {
+  const std::uint64_t honest = memory_.word(beside_ + 3);
+  constexpr unsigned kTimerAt = 32;
+  constexpr unsigned kFlagsAt = 48;
+  const std::uint64_t rest = honest & ~(std::uint64_t{0xff} << kTimerAt);
+  memory_.set_word(beside_ + 3, rest | std::uint64_t{kOwnTimers - 1} << kTimerAt);
+  EXPECT_EQ(beside().timer, OwnTimer::Persist);
+  memory_.set_word(beside_ + 3, rest | std::uint64_t{kOwnTimers} << kTimerAt);
+  EXPECT_EQ(beside(), Beside());
+  memory_.set_word(beside_ + 3, honest | std::uint64_t{8} << kFlagsAt);
+  EXPECT_EQ(beside(), Beside());
+  memory_.set_word(beside_ + 3, honest | std::uint64_t{7} << kFlagsAt);
+  EXPECT_TRUE(beside().inherited);
+}
+
+TEST_F(HostileBeside, ANameIsNoLongerThanItsField) {
+  memory_.set_word(beside_ + 6, UINT64_MAX);
+  memory_.set_word(beside_ + 7, UINT64_MAX);
+  EXPECT_EQ(beside().comm_text().size(), 16U);
+}
+
+TEST_F(HostileBeside, ARoomThatTheMemoryDoesNotHaveIsNotBelieved) {
+  const std::size_t room = 2 * 8 * layout::kBesideWords;
+  const MutableBytes all = memory_.all();
+  EXPECT_TRUE(TableReader::over(all));
+  EXPECT_EQ(TableReader::over(all.first(all.size() - 8)).error(), TableError::TooSmall);
+  EXPECT_EQ(TableReader::over(all.first(all.size() - room)).error(), TableError::TooSmall);
+  memory_.set_word(layout::kHasBeside, 2);
+  EXPECT_EQ(TableReader::over(all).error(), TableError::Inconsistent);
+  memory_.set_word(layout::kHasBeside, 0);
+  const auto without = TableReader::over(all.first(all.size() - room));
+  ASSERT_TRUE(without);
+  Record record;
+  EXPECT_EQ(without->read(0, record), SlotReading::Whole);
+  EXPECT_EQ(record.beside, Beside());
+}
+
+TEST_F(HostileBeside, NeverYieldsAValueOutOfItsRange) {
+  Rng rng(5);
+  int known = 0;
+  int unknown = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::uint64_t n = rng.below(8); n > 0; --n)
+      memory_.set_word(beside_ + rng.below(2 * layout::kBesideWords), hostile_word(rng));
+    if (rng.chance(0.8)) memory_.set_word(beside_, pack(2, 1));
+    if (rng.chance(0.5)) memory_.set_word(beside_ + 3, rng.next() & 0x000f'ff07'ffff'ffff);
+    const Beside found = beside(0);
+    ASSERT_LT(static_cast<unsigned>(found.timer), kOwnTimers);
+    ASSERT_LE(found.comm_text().size(), 16U);
+    ++(found == Beside() ? unknown : known);
+  }
+  EXPECT_GT(known, 1000);
+  EXPECT_GT(unknown, 1000);
+}
+
 // --- writers that die
 
 class DyingWriter : public testing::Test {

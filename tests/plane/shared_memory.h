@@ -82,6 +82,27 @@ inline Record record_of(std::uint32_t number) {
   return r;
 }
 
+// What stands beside it, told in the same way by the references.
+inline Beside beside_of(std::uint32_t number) {
+  const std::uint64_t n = number;
+  Beside b;
+  b.process = number + 1;
+  b.descriptor = static_cast<std::int32_t>(number + 2);
+  for (std::size_t i = 0; i < n % 17 && i < b.comm.size(); ++i) b.comm[i] = static_cast<char>(1 + (n + i) % 255);
+  b.processes = static_cast<std::uint16_t>(n + 3);
+  b.descriptors = static_cast<std::uint16_t>(n + 4);
+  b.references = number;
+  b.looked = (n & 1) != 0;
+  b.looked_everywhere = (n & 2) != 0;
+  b.inherited = (n & 4) != 0;
+  b.network = number + 5;
+  b.timer = static_cast<OwnTimer>(n % kOwnTimers);
+  b.retries = static_cast<std::uint8_t>(n + 6);
+  b.fires = Instant{static_cast<std::int64_t>(n * 1000 + 8)};
+  b.in_state_by = Instant{static_cast<std::int64_t>(n * 1000 + 9)};
+  return b;
+}
+
 inline bool is_of_one_number(Record read) {
   read.generation = 0;
   return read == record_of(read.heard);

@@ -169,6 +169,72 @@ TEST_F(Table, ALivingRecordNamesNoVerdict) {
   EXPECT_EQ(read(*slot).unread, record.unread);
 }
 
+// --- what stands beside a record
+
+TableSetup with_beside(std::uint32_t slots) {
+  TableSetup setup = small_table(slots);
+  setup.capacity.beside = true;
+  return setup;
+}
+
+TEST_F(Table, ReadsBackWhatStandsBesideARecordAsItWasSet) {
+  make(with_beside(3));
+  open(10);
+  const std::uint32_t slot = open(11);
+  open(12);
+  for (std::uint32_t number = 0; number < 5000; ++number) {
+    const Beside beside = beside_of(number * 2654435761U);
+    writer_->set_beside(slot, beside);
+    ASSERT_EQ(read(slot).beside, beside) << number;
+    ASSERT_EQ(writer_->last(slot).beside, beside) << number;
+  }
+  EXPECT_EQ(read(slot).heard, 11U);
+  EXPECT_EQ(read(0).beside, Beside());
+  EXPECT_EQ(read(2).beside, Beside());
+}
+
+TEST_F(Table, KeepsWhatStandsBesideFromRecordToRecordAndPastItsEnd) {
+  make(with_beside(1));
+  const std::uint32_t slot = open(1);
+  EXPECT_EQ(read(slot).beside, Beside()) << "nothing, until it is set";
+  writer_->set_beside(slot, beside_of(7));
+  Record record = record_of(2);
+  record.beside = beside_of(8);  // not the way to set it
+  writer_->publish(slot, record);
+  EXPECT_EQ(read(slot).beside, beside_of(7));
+  end(slot);
+  EXPECT_EQ(read(slot).beside, beside_of(7));
+}
+
+TEST_F(Table, NothingStandsBesideASlotThatIsUsedAgain) {
+  make(with_beside(1));
+  Record record = record_of(1);
+  record.beside = beside_of(9);
+  EXPECT_EQ(writer_->open(record, view()), 0U);
+  EXPECT_EQ(read(0).beside, Beside()) << "nor does open() set it";
+  writer_->set_beside(0, beside_of(7));
+  end(0);
+  EXPECT_EQ(open(2), 0U);
+  EXPECT_EQ(read(0).heard, 2U);
+  EXPECT_EQ(read(0).beside, Beside());
+  EXPECT_EQ(writer_->last(0).beside, Beside());
+}
+
+TEST_F(Table, WithoutRoomNothingStandsBesideARecord) {
+  make(small_table(2));
+  Record record = record_of(1);
+  record.beside = beside_of(9);
+  const auto slot = writer_->open(record, view());
+  ASSERT_TRUE(slot);
+  EXPECT_EQ(read(*slot).beside, Beside());
+  EXPECT_EQ(writer_->last(*slot).beside, Beside());
+}
+
+TEST_F(Table, RoomBesideIs64OctetsASlot) {
+  for (const std::uint32_t slots : {1U, 3U, 1000U})
+    EXPECT_EQ(table_bytes(with_beside(slots).capacity) - table_bytes(small_table(slots).capacity), 64U * slots);
+}
+
 // --- identity
 
 TEST_F(Table, AConnectionIsLiveUntilItEndsAndEndedUntilItsSlotIsUsedAgain) {
