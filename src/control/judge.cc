@@ -195,7 +195,9 @@ void cite_holder(const Evidence& e, Verdict& v) {
   if (e.unread != plane::kUnknownCount && e.unread > 0) v.grounds.add(GroundKind::Unread, e.unread);
 }
 
-void cite_policy(const Rule& rule, Instant now, Verdict& v) {
+void cite_policy(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
+  // Where nothing could be done, nobody asks why it is not.
+  if (rule.unmeant && !plane::has(e.abilities, plane::Ability::AbortReset)) return;
   if (rule.exempt) return v.grounds.add(GroundKind::Exempt, rule.unmeant ? 1 : 0);
   if (v.act == Act::Tell) return;
   const auto cause = static_cast<std::uint64_t>(v.cause);
@@ -325,7 +327,7 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   v.ends_at = ends_at(e, v.ends, doing, now);
   v.next_look = next_look(e, rule, now, v.standing);
   cite_state(e, now, v.grounds);
-  cite_policy(rule, now, v);
+  cite_policy(e, rule, now, v);
   if (v.standing == Standing::Ended || v.standing == Standing::Unknown) return v;
   cite_holder(e, v);
   cite_host(e, rule, now, v);
