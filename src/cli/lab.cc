@@ -24,7 +24,8 @@ constexpr std::size_t kColumn = 32;  // three of them, and two blanks between
 std::string release() {
   utsname kernel{};
   uname(&kernel);
-  return kernel.release;
+  const std::string release = kernel.release;
+  return release.substr(0, release.find('-'));  // what a builder appends says nothing about its TCP
 }
 
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {

@@ -46,7 +46,8 @@ bool is_unremarkable(const host::ConnectionView& view) {
 
 std::string program_of(const Group& group) {
   if (group.program.empty()) {
-    if (group.example.record.holder == plane::Holder::Orphan) return "no process";
+    const plane::Record& record = group.example.record;
+    if (record.holder == plane::Holder::Orphan || record.state == State::TimeWait) return "no process";
     return group.example.seen.verdict.wanted == control::Wanted::Hidden ? "no process" : "?";
   }
   const std::string name = host::printable(group.program);

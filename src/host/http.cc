@@ -488,9 +488,10 @@ std::optional<httplib::Result> try_once(const std::string& socket, Duration limi
   return result;
 }
 
-// `otherwise`: what is to be said where it was sent and not answered.
-Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patience, std::string_view otherwise,
-                       const Request& request) {
+// `again`: it may be sent twice; whoever dies with it unanswered is no reason to give up. `otherwise`: what is to be
+// said where it was sent and not answered.
+Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patience, bool again,
+                       std::string_view otherwise, const Request& request) {
   const Instant began = now();
   for (;;) {
     if (::access(socket.c_str(), R_OK | W_OK) < 0 && (errno == EACCES || errno == EPERM))
@@ -498,7 +499,8 @@ Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patie
           fmt::format("{} may not be used by this user: only root and the user who runs `adieu up` may", socket));
     const Instant asked = now();
     const auto result = try_once(socket, limit, request);
-    if (!result && asked - began < patience) {
+    const bool is_broken = result && !*result && now() - asked < limit;
+    if ((!result || (again && is_broken)) && asked - began < patience) {
       ::usleep(static_cast<useconds_t>(kNobodyThere.ns / 1000));
       continue;
     }
@@ -506,7 +508,7 @@ Result<HttpAnswer> ask(const std::string& socket, Duration limit, Duration patie
       return failed(
           fmt::format("no control plane answers at {}: is `adieu up` running, with this run directory?", socket));
     if (*result) return HttpAnswer{(*result)->status, (*result)->body};
-    const std::string span = now() - asked < limit ? "" : fmt::format(" within {}", text(limit));
+    const std::string span = is_broken ? "" : fmt::format(" within {}", text(limit));
     return failed(
         fmt::format("the control plane at {} was asked, and has not answered{}: {}", socket, span, otherwise));
   }
@@ -517,13 +519,13 @@ const httplib::Headers kHeaders{{"Host", "localhost"}};
 }  // namespace
 
 Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit, Duration patience) {
-  return ask(socket, limit, patience, "nothing was ordered",
+  return ask(socket, limit, patience, true, "nothing was ordered",
              [&](httplib::ClientImpl& client) { return client.Get(target, kHeaders); });
 }
 
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,
                              Duration limit, Duration patience) {
-  return ask(socket, limit, patience, "the order was sent and may still be carried out; `adieu log` tells",
+  return ask(socket, limit, patience, false, "the order was sent and may still be carried out; `adieu log` tells",
              [&](httplib::ClientImpl& client) { return client.Post(target, kHeaders, body, "application/json"); });
 }
 

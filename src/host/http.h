@@ -95,7 +95,7 @@ struct HttpAnswer {
   std::string body;
 };
 // One request to a unix socket. `limit`: for the answer to begin. `patience`: while nobody listens there, and so
-// nothing was sent, it is tried again for so long.
+// nothing was sent, it is tried again for so long; a GET also when whoever had taken it died.
 Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit,
                             Duration patience = {});
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,

@@ -97,13 +97,13 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   std::uint64_t events_told = 0;
   std::uint64_t commands_told = 0;
   bool whole = false;  // the latest sweep
-  const bool every_network = kernel::is_hosts_own_network();
+  if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
   for (bool stopping = false; !stopping && !link.told_to_stop();) {
     const Instant now = host::now();
     if (sweep_at <= now) {
       // Swept before it registers for the first time: whoever reads the table then finds it filled.
       const Duration before = cpu_time();
-      plane->look(now, every_network);
+      plane->look(now);
       tell_sight(plane->sight(), once);
       const auto done = plane->sweep(now, control);
       whole = done.has_value();

@@ -19,7 +19,8 @@ Result<LocalKernel> sweep_kernel() {
   plane::TableWriter table(seam->table(), setup);
   auto plane = kernel::Plane::open(table);
   if (!plane) return failed(why_unlisted(plane.error()));
-  plane->look(now(), kernel::is_hosts_own_network());
+  if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
+  plane->look(now());
   if (auto swept = plane->sweep(now(), seam->control()); !swept) return failed(why_unlisted(swept.error()));
 
   const auto descriptors = seam->descriptors();

@@ -46,7 +46,7 @@ plane::Abilities Plane::able() const {
   return can & wanted_;
 }
 
-void Plane::look(Instant now, bool every_network) {
+void Plane::look(Instant now) {
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
   const VisitHolding keep = [](void* context, const Holding& holding) { static_cast<Holders*>(context)->add(holding); };
@@ -61,7 +61,7 @@ void Plane::look(Instant now, bool every_network) {
   }
   sight.processes = static_cast<std::uint32_t>(processes.size());
   sight.all_processes_visible = sees_all_processes();
-  sight.networks_closed = every_network ? networks_.look(processes, holders_->processes()) : 0;
+  sight.networks_closed = every_network_ ? networks_.look(processes, holders_->processes()) : 0;
   sight.networks = static_cast<std::uint32_t>(networks_.all().size());
   holders_->finish(sight.processes_closed == 0 && sight.all_processes_visible);
   prober_.put_back(*holders_);

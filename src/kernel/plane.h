@@ -43,9 +43,10 @@ class Plane {
   // `prober`: for questions.
   void act(plane::Abilities wanted, Prober prober);
 
-  // Who has what open, and which networks there are, from now on until the next look. Of the networks only our own, if
-  // it is told so.
-  void look(Instant now, bool every_network = true);
+  // Who has what open, and which networks there are, from now on until the next look.
+  void look(Instant now);
+  // Of the networks only our own, from the next look on.
+  void keep_to_own_network() { every_network_ = false; }
   // Answers the commands that wait, then brings the table up to what the kernel says at `now` (CLOCK_MONOTONIC), then
   // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
   // not whole, and the heartbeat stands still; the next call starts afresh.
@@ -74,6 +75,7 @@ class Plane {
 
   plane::TableWriter* table_;
   Networks networks_;
+  bool every_network_ = true;
   Acts acts_;
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
