@@ -7,7 +7,6 @@ numbers and times apart.
 
 usage: why.py ADIEU [--write]
 """
-import ctypes
 import difflib
 import json
 import os
@@ -16,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests"))
+from own_network import enter_own_network, may_make_interfaces  # noqa: E402
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "why.md")
 PATIENCE = 12  # seconds for a scene to look as it does in the page
@@ -62,8 +64,9 @@ class World:
         self.adieu, self.examples = adieu, os.path.join(os.path.dirname(adieu), "examples")
         self.directory = tempfile.TemporaryDirectory()
         self.programs = []
-        enter_own_network()
-        run("ip", "link", "set", "lo", "up")
+        if not (may_make_interfaces() and enter_own_network()):
+            print("SKIPPED: this machine permits no network namespace of our own")
+            raise SystemExit(77)
         run("nft", "add", "table", "inet", "world")
         for hook in ("input", "output"):
             run("nft", "add", "chain", "inet", "world", hook, f"{{ type filter hook {hook} priority 0; }}")
@@ -128,18 +131,6 @@ class World:
 
 def run(*arguments):
     subprocess.run(arguments, check=True, timeout=10)
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(0x40000000 | (0x10000000 if user else 0)) != 0 or not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        print("SKIPPED: this machine permits no network namespace of our own")
-        raise SystemExit(0)
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
 
 
 # Each begins its scene and gives back (run directory, ID, what its text holds once it is ready).

@@ -40,7 +40,6 @@ enum class Wanted : std::uint8_t {
   NotFound,   // open, and nobody was found who has it open; not every process could be looked into
   Orphan,
 };
-inline constexpr unsigned kWanteds = 10;
 
 // What will end it, as far as this host can see.
 enum class Ends : std::uint8_t {

@@ -8,7 +8,6 @@ detail (tests/host/http_test.cc).
 
 usage: api_test.py ADIEU SOURCES
 """
-import ctypes
 import http.client
 import json
 import os
@@ -25,26 +24,16 @@ from pathlib import Path
 
 import yaml
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network, may_make_interfaces  # noqa: E402
+
 SOURCES = Path(sys.argv.pop(2))
 ADIEU = sys.argv.pop(1)
 DOCUMENT = yaml.safe_load((SOURCES / "docs/openapi.yaml").read_text())
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 ENGINE = "10.77.0.2"
 PORT = 9077
 TOKEN = "a-token-of-sufficient-length"
 NOBODY = 65534
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-        return False
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            Path(f"/proc/self/{name}").write_text(text)
-    return os.access("/dev/net/tun", os.R_OK | os.W_OK) and subprocess.run(
-        ["ip", "link", "set", "lo", "up"]).returncode == 0
 
 
 # --- the part of JSON Schema, as OpenAPI 3.0 has it, that the document uses; a word that it does not know is an error
@@ -156,7 +145,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Running(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if not enter_own_network():
+        if not (may_make_interfaces() and enter_own_network()):
             raise unittest.SkipTest("SKIPPED: this machine permits no network namespace of our own")
         cls.directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.directory.cleanup)

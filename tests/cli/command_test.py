@@ -5,7 +5,6 @@ What does not live here: what the processes behind it do (tests/host), the story
 
 usage: command_test.py ADIEU
 """
-import ctypes
 import json
 import os
 import pty
@@ -20,8 +19,10 @@ import termios
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network, may_make_interfaces  # noqa: E402
+
 ADIEU = sys.argv.pop(1)
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 
 # The members of one line of `adieu ls --json`.
 MEMBERS = {"id", "incarnation", "plane", "kind", "pid", "local", "remote", "state", "reason", "holder", "standing",
@@ -37,18 +38,6 @@ ENTRY = {"number", "time", "wall_us", "at_ns", "kind", "verdict", "id", "plane",
 
 def adieu(*arguments, **more):
     return subprocess.run([ADIEU, *arguments], capture_output=True, text=True, timeout=20, **more)
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-        return False
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
 
 
 class Words(unittest.TestCase):
@@ -168,7 +157,7 @@ class Words(unittest.TestCase):
 class Running(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if not enter_own_network():
+        if not (may_make_interfaces() and enter_own_network()):
             raise unittest.SkipTest("SKIPPED: this machine permits no network namespace of our own")
 
     def setUp(self):

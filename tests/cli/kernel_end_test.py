@@ -6,7 +6,6 @@ What does not live here: the acts one by one, races and refusals among them (tes
 
 usage: kernel_end_test.py ADIEU
 """
-import ctypes
 import errno
 import json
 import os
@@ -20,20 +19,11 @@ import time
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network  # noqa: E402
+
 ADIEU = sys.argv.pop(1)
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 FIN, RST = 0x01, 0x04
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-        return False
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            Path(f"/proc/self/{name}").write_text(text)
-    return subprocess.run(["ip", "link", "set", "lo", "up"]).returncode == 0
 
 
 PERMITTED = enter_own_network()

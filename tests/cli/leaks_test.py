@@ -8,7 +8,6 @@ does not live here: leaks on an engine, by `adieu up` (docs/why.py).
 
 usage: leaks_test.py ADIEU [--write]
 """
-import ctypes
 import difflib
 import inspect
 import json
@@ -22,11 +21,13 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network  # noqa: E402
+
 ADIEU = os.path.abspath(sys.argv.pop(1))
 WRITE = "--write" in sys.argv and not sys.argv.remove("--write")
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/leaks.md")
 IS_ROOT = os.getuid() == 0  # of the machine, not of a user namespace of our own
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 HERE, THERE = "10.79.0.1", "10.79.0.2"
 PATIENCE = 15  # seconds for the kernel to get where a story wants it
 # Services live below 32768; a run at the same time has other ports.
@@ -130,19 +131,6 @@ say("all have ended")
 
 def run(*arguments):
     subprocess.run(arguments, check=True, timeout=10)
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-        print("SKIPPED: this machine permits no network namespace of our own")
-        raise SystemExit(0)
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    run("ip", "link", "set", "lo", "up")
 
 
 class Program:
@@ -617,7 +605,9 @@ class Page(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    enter_own_network()
+    if not enter_own_network():
+        print("SKIPPED: this machine permits no network namespace of our own")
+        raise SystemExit(77)
     suite = unittest.TestSuite(case(name) for case in (Leaks, UnansweredPeer, Hostile, WhoSeesLittle, ExitCodes, Page)
                                for name in vars(case) if name.startswith("test_"))  # as they stand here
     raise SystemExit(not unittest.TextTestRunner(verbosity=2 if "-v" in sys.argv else 1).run(suite).wasSuccessful())

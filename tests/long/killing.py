@@ -8,7 +8,6 @@ what one control plane decides (tests/control), what one ledger survives (tests/
 usage: killing.py ADIEU [--seconds N] [--connections N] [--json FILE]
 """
 import argparse
-import ctypes
 import hashlib
 import json
 import os
@@ -23,6 +22,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network, may_make_interfaces  # noqa: E402
+
 ENGINE, GONE_FROM = "10.77.0.2", "10.77.0.3"
 ECHO, CHARGEN = 7, 19
 KILL_EVERY = 0.2
@@ -30,21 +32,8 @@ KILL_EVERY = 0.2
 # under full load is loss like any other: the number of questions is the one derived for 30 %, each way.
 SWEEP = ["--sweep", "50ms"]
 POLICY = ["--interval", "1s", "--loss", "0.3", "--proof-span", "31s"]
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 ESTABLISHED, FIN_WAIT_2 = 1, 5
 SKIPPED = 77
-
-
-def enter_own_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-        return False
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
 
 
 def chargen_line(number):
@@ -314,7 +303,7 @@ def main():
         print(f"SKIPPED: only {hard} open files are permitted here")
         return SKIPPED
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if not enter_own_network():
+    if not (may_make_interfaces() and enter_own_network()):
         print("SKIPPED: this machine permits no network namespace of our own")
         return SKIPPED
     with tempfile.TemporaryDirectory() as run_dir:
