@@ -1,6 +1,7 @@
 // The order of one sweep, and the receipts. What does not live here: clocks and loops (host).
 #include "kernel/plane.h"
 
+#include <deque>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -19,10 +20,12 @@ struct Into {
   std::uint32_t network;
 };
 
+constexpr std::size_t kPart = 512;
+
 // What is in the caller's network, to be seen later.
 struct Dump {
   std::vector<Socket> listeners;
-  std::vector<Socket> connections;
+  std::deque<std::vector<Socket>> connections;  // in parts: 100,000 are not moved while they grow
   std::expected<void, Error> taken;
 
   void take() {
@@ -31,11 +34,16 @@ struct Dump {
       taken = std::unexpected(diag.error());
       return;
     }
-    const Visit keep = [](void* context, const Socket& socket) {
-      static_cast<std::vector<Socket>*>(context)->push_back(socket);
+    const Visit listener = [](void* context, const Socket& socket) {
+      static_cast<Dump*>(context)->listeners.push_back(socket);
     };
-    taken = diag->dump_listeners(keep, &listeners);
-    if (taken) taken = diag->dump(keep, &connections);
+    const Visit connection = [](void* context, const Socket& socket) {
+      auto& parts = static_cast<Dump*>(context)->connections;
+      if (parts.empty() || parts.back().size() == kPart) parts.emplace_back().reserve(kPart);
+      parts.back().push_back(socket);
+    };
+    taken = diag->dump_listeners(listener, this);
+    if (taken) taken = diag->dump(connection, this);
   }
 };
 
@@ -55,9 +63,7 @@ std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
   auto networks = Networks::open();
   if (!networks) return std::unexpected(networks.error());
   table.set_abilities(table.abilities() & kReports);
-  Plane plane(table, std::move(*networks));
-  if (auto holdings = BpfHoldings::open()) plane.holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
-  return plane;
+  return Plane(table, std::move(*networks));
 }
 
 Plane::Plane(plane::TableWriter& table, Networks networks)
@@ -78,6 +84,8 @@ plane::Abilities Plane::able() const {
 }
 
 void Plane::look(Instant now) {
+  if (!holders_->looked_at().is_known())
+    if (auto holdings = BpfHoldings::open()) holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
   const VisitHolding keep = [](void* context, const Holding& holding) { static_cast<Holders*>(context)->add(holding); };
@@ -178,10 +186,11 @@ std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::Contr
     listener.key.network = inode;
     sweep_->see_listener(listener);
   }
-  for (Socket& socket : own.connections) {
-    socket.key.network = inode;
-    sweep_->see(socket, control);
-  }
+  for (std::vector<Socket>& part : own.connections)
+    for (Socket& socket : part) {
+      socket.key.network = inode;
+      sweep_->see(socket, control);
+    }
   for (Network& network : networks_.all())
     if (network.inode != inode)
       if (auto seen = see_all(network, control); !seen) return seen;

@@ -50,7 +50,8 @@ class Plane {
   // `prober`: for questions.
   void act(plane::Abilities wanted, Prober prober);
 
-  // Who has what open, and which networks there are, from now on until the next look.
+  // Who has what open, and which networks there are, from now on until the next look. The first one loads what it
+  // takes (BPF), so that it is the caller's privileges then that count.
   void look(Instant now);
   // Of the networks only our own, from the next look on.
   void keep_to_own_network() { every_network_ = false; }
@@ -97,7 +98,7 @@ class Plane {
   Acts acts_;
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
-  std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
+  std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, not possible, or no look yet
   std::unique_ptr<BpfEvents> events_;      // null: likewise, or nobody listens
   std::uint64_t events_lost_ = 0;          // when the latest sweep began
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
