@@ -12,6 +12,7 @@
 #include "cli/listing.h"
 #include "cli/why_ladder.h"
 #include "cli/why_screen.h"
+#include "host/conntrack_seen.h"
 #include "host/holders_seen.h"
 #include "host/json.h"
 #include "host/ledger_json.h"
@@ -166,9 +167,26 @@ std::string will_end(const host::ConnectionView& view) {
   return brief + ": " + whole;
 }
 
-void add_judgement(Screen& screen, const host::ConnectionView& view) {
+// What a middlebox of this host keeps of it, both tuples, and how long.
+void add_conntrack(Screen& screen, const host::ConntrackSeen& seen, const host::ConnectionView& view) {
+  for (const host::ConntrackEntry& entry : seen.entries) {
+    const kernel::Tracked& kept = entry.kept;
+    const std::string before = host::kept_by(entry, view);
+    screen.line("conntrack", fmt::format("{}{} in {}; {}{}", name(kept.state), kept.is_translated() ? ", NAT," : "",
+                                         name(entry.in), host::expiry(entry), before.empty() ? "" : "; " + before));
+    screen.line("", fmt::format("{} -> {}, answered {} -> {}{}", host::text(kept.original.source),
+                                host::text(kept.original.destination), host::text(kept.reply.source),
+                                host::text(kept.reply.destination), kept.seen_reply ? "" : " (not seen yet)"));
+    if (const std::string after = host::afterwards(entry, view.record.state); !after.empty())
+      screen.line("", "once forgotten, " + after);
+  }
+  if (!seen.unseen.empty()) screen.line("conntrack", seen.unseen);
+}
+
+void add_judgement(Screen& screen, const host::ConnectionView& view, const host::ConntrackSeen& conntrack) {
   screen.line("waits for", host::waits_for(view.seen.verdict, view.record));
   screen.line("ends", will_end(view));
+  add_conntrack(screen, conntrack, view);
   if (!view.record.has_ended())
     screen.line("rule",
                 fmt::format("{}: {}", host::printable(view.rule), host::rule_does(view.seen, view.record, view.now)));
@@ -223,9 +241,11 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
 }
 
 std::string json_of(const host::ConnectionView& view, const host::LedgerConnection& ledger) {
-  if (view.kind != plane::PlaneKind::Kernel || view.record.has_ended()) return host::explanation_json(&view, ledger);
+  if (view.record.has_ended()) return host::explanation_json(&view, ledger);
+  const auto conntrack = host::conntrack_of(view);
+  if (view.kind != plane::PlaneKind::Kernel) return host::explanation_json(&view, ledger, nullptr, &conntrack);
   const auto open_in = host::holders_of(view.record.beside);
-  return host::explanation_json(&view, ledger, &open_in);
+  return host::explanation_json(&view, ledger, &open_in, &conntrack);
 }
 
 // In no table any more: what the ledger knows, if anything.
@@ -264,12 +284,14 @@ std::vector<std::string> why_screen(const host::CensusView& census, const host::
   Screen screen(colour);
   add_head(screen, view);
   if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended()) add_surroundings(screen, census, view);
-  add_judgement(screen, view);
+  const host::ConntrackSeen conntrack = host::conntrack_of(view);
+  add_judgement(screen, view, conntrack);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));
   add_ledger(screen, from_ledger(ledger, view.id, view.incarnation));
-  constexpr std::size_t kLeast = 5;
-  for (std::string& line : ladder_of(view, std::max(screen.room(), kLeast))) screen.plain(std::move(line));
+  const std::size_t least = 5 + 2 * conntrack.entries.size();
+  for (std::string& line : ladder_of(view, conntrack.entries, std::max(screen.room(), least)))
+    screen.plain(std::move(line));
   return screen.take();
 }
 
