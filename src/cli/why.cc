@@ -174,9 +174,7 @@ void add_conntrack(Screen& screen, const host::ConntrackSeen& seen, const host::
     const std::string before = host::kept_by(entry, view);
     screen.line("conntrack", fmt::format("{}{} in {}; {}{}", name(kept.state), kept.is_translated() ? ", NAT," : "",
                                          name(entry.in), host::expiry(entry), before.empty() ? "" : "; " + before));
-    screen.line("", fmt::format("{} -> {}, answered {} -> {}{}", host::text(kept.original.source),
-                                host::text(kept.original.destination), host::text(kept.reply.source),
-                                host::text(kept.reply.destination), kept.seen_reply ? "" : " (not seen yet)"));
+    screen.line("", host::both_tuples(entry));
     if (const std::string after = host::afterwards(entry, view.record.state); !after.empty())
       screen.line("", "once forgotten, " + after);
   }

@@ -38,7 +38,7 @@ std::string repeated(std::string_view unit, std::size_t times) {
 }
 
 std::string lane(const Row& row) {
-  const std::string label = row.label.substr(0, row.way == Way::Mark ? kLane - 2 : kLane - 6);
+  const std::string label = row.label.substr(0, row.way == Way::Mark ? kLane : kLane - 6);
   const std::size_t rest = kLane - 4 - std::min(label.size(), kLane - 4);
   switch (row.way) {
     case Way::ToPeer: return "─ " + label + " " + repeated("─", rest) + "▶";

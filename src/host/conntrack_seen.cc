@@ -64,7 +64,7 @@ std::string_view name(ConntrackIn in) {
   switch (in) {
     case ConntrackIn::Ours: return "this network";
     case ConntrackIn::Its: return "its own network";
-    case ConntrackIn::Host: return "our network";
+    case ConntrackIn::Host: return "the host's network";
   }
   return "?";
 }
@@ -73,7 +73,7 @@ std::string_view prefix(ConntrackIn in) {
   switch (in) {
     case ConntrackIn::Ours: return "";
     case ConntrackIn::Its: return "its ";
-    case ConntrackIn::Host: return "our ";
+    case ConntrackIn::Host: return "host's ";
   }
   return "?";
 }
@@ -85,8 +85,18 @@ ConntrackSeen conntrack_of(const ConnectionView& view) {
   const NamespaceFile ours("/proc/thread-self/ns/net"), its = network_of(view);
   const bool is_ours = its.inode() == ours.inode();
   ask(its, is_ours ? ConntrackIn::Ours : ConntrackIn::Its, tuple, seen);
-  if (!is_ours && leaves(tuple)) ask(ours, ConntrackIn::Host, tuple, seen);
+  const ConntrackIn around = kernel::is_hosts_own_network() ? ConntrackIn::Host : ConntrackIn::Ours;
+  if (!is_ours && leaves(tuple)) ask(ours, around, tuple, seen);
   return seen;
+}
+
+std::string both_tuples(const ConntrackEntry& entry) {
+  const kernel::Tracked& kept = entry.kept;
+  std::string words = text(kept.original.source) + " -> " + text(kept.original.destination);
+  if (kept.is_translated()) words += ", answered";
+  if (kept.is_destination_translated()) words += " by " + text(kept.reply.source);
+  if (kept.is_source_translated()) words += " to " + text(kept.reply.destination);
+  return kept.seen_reply ? words : words + " (no answer was seen)";
 }
 
 std::string expiry(const ConntrackEntry& entry) {

@@ -17,11 +17,11 @@ namespace adieu::host {
 
 // In which network namespace it is.
 enum class ConntrackIn : std::uint8_t {
-  Ours,  // the one in which this process asks, and the connection is
-  Its,   // the connection's own, as a container's is
-  Host,  // the one in which this process asks; the connection is in another, and passes through
+  Ours,  // that of this process
+  Its,   // the connection's own, as a container's is, and not ours
+  Host,  // that of this process and the host's own; the connection is in another, and passes through
 };
-// "this network", "its own network", "our network"; before the word conntrack: "", "its ", "our ".
+// "this network", "its own network", "the host's network"; before the word conntrack: "", "its ", "host's ".
 std::string_view name(ConntrackIn in);
 std::string_view prefix(ConntrackIn in);
 
@@ -40,6 +40,8 @@ struct ConntrackSeen {
 // ended is asked about nowhere.
 ConntrackSeen conntrack_of(const ConnectionView& view);
 
+// "10.1.0.1:5000 -> 10.2.0.1:80, answered to 10.2.0.2:5000"
+std::string both_tuples(const ConntrackEntry& entry);
 // "forgets it in 46 s unless a packet passes"
 std::string expiry(const ConntrackEntry& entry);
 // What passes by itself before, as far as this host's end can tell; empty: nothing that is known.

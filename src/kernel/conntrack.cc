@@ -142,25 +142,30 @@ std::optional<Traffic> traffic_of(const Attributes& counters) {
                  .octets = be64toh(counters.number<std::uint64_t>(CTA_COUNTERS_BYTES))};
 }
 
-Duration timer(const char* name) { return seconds(setting(name).value_or(0)); }
-
-Duration renewed_to(TrackedState state) {
+const char* timer_of(TrackedState state) {
   switch (state) {
     case TrackedState::SynSent:
-    case TrackedState::SynSent2: return timer("tcp_timeout_syn_sent");
-    case TrackedState::SynRecv: return timer("tcp_timeout_syn_recv");
-    // Shorter where something is unacknowledged, or was sent again too often; which of the three runs is not told.
-    case TrackedState::Established:
-      return earlier(timer("tcp_timeout_established"),
-                     earlier(timer("tcp_timeout_unacknowledged"), timer("tcp_timeout_max_retrans")));
-    case TrackedState::FinWait: return timer("tcp_timeout_fin_wait");
-    case TrackedState::CloseWait: return timer("tcp_timeout_close_wait");
-    case TrackedState::LastAck: return timer("tcp_timeout_last_ack");
-    case TrackedState::TimeWait: return timer("tcp_timeout_time_wait");
-    case TrackedState::Close: return timer("tcp_timeout_close");
+    case TrackedState::SynSent2: return "tcp_timeout_syn_sent";
+    case TrackedState::SynRecv: return "tcp_timeout_syn_recv";
+    case TrackedState::Established: return "tcp_timeout_established";
+    case TrackedState::FinWait: return "tcp_timeout_fin_wait";
+    case TrackedState::CloseWait: return "tcp_timeout_close_wait";
+    case TrackedState::LastAck: return "tcp_timeout_last_ack";
+    case TrackedState::TimeWait: return "tcp_timeout_time_wait";
+    case TrackedState::Close: return "tcp_timeout_close";
     case TrackedState::None: break;
   }
-  return {};
+  return nullptr;
+}
+
+// The last two hold in any state, where something is unacknowledged or was sent again too often: the answer does not
+// tell whether one of them runs.
+Duration renewed_to(TrackedState state) {
+  if (timer_of(state) == nullptr) return {};
+  Duration shortest = Duration::max();
+  for (const char* name : {timer_of(state), "tcp_timeout_unacknowledged", "tcp_timeout_max_retrans"})
+    shortest = earlier(shortest, seconds(setting(name).value_or(0)));
+  return shortest;
 }
 
 Tracked read(const nlmsghdr* message) {

@@ -162,14 +162,14 @@ class MiddleOfAConnection(unittest.TestCase):
         client.shutdown(socket.SHUT_WR)
         inside, outside = name(client.getsockname()), name(server.getpeername())
         seen, text = self.why(client, until=lambda found: found["state"] == "FIN-WAIT-2", says=[
-            r"\nconntrack  CLOSE_WAIT, NAT, in our network; forgets it in (\d+\.\d s|1 min 0 s) unless a packet "
+            r"\nconntrack  CLOSE_WAIT, NAT, in the host's network; forgets it in (\d+\.\d s|1 min 0 s) unless a packet "
             r"passes\n",
-            rf"\n +{re.escape(inside)} -> 10.12.0.1:80, answered 10.12.0.1:80 -> {re.escape(outside)}\n",
+            rf"\n +{re.escape(inside)} -> 10.12.0.1:80, answered to {re.escape(outside)}\n",
             r"\n +once forgotten, a packet from here makes it anew; if the peer speaks first, it gets a reset\n",
-            r"\n +now +│ +our NAT: CLOSE_WAIT, [^│]* left +│\n",
-            r"\n +in [^│]* │ +our NAT forgets, in silence +│\n"])
-        self.assertLess(text.index("our NAT"), text.index("now ──"))
-        self.assertEqual([entry["in"] for entry in seen["entries"]], ["our network"])
+            r"\n +now +│ +host's NAT: CLOSE_WAIT, [^│]* left +│\n",
+            r"\n +in [^│]* │ +host's NAT forgets, in silence +│\n"])
+        self.assertLess(text.index("host's NAT"), text.index("now ──"))
+        self.assertEqual([entry["in"] for entry in seen["entries"]], ["the host's network"])
         entry = seen["entries"][0]
         self.assertEqual(entry["original"], {"source": inside, "destination": "10.12.0.1:80"})
         self.assertEqual(entry["reply"], {"source": "10.12.0.1:80", "destination": outside})
@@ -187,9 +187,9 @@ class MiddleOfAConnection(unittest.TestCase):
     def test_from_outside_the_nat(self):
         client, server = self.connects(self.container)
         seen, _ = self.why(server, says=[
-            r"\nconntrack  ESTABLISHED, NAT, in our network; forgets it in 4 d 23 h unless a packet passes\n",
+            r"\nconntrack  ESTABLISHED, NAT, in the host's network; forgets it in 4 d 23 h unless a packet passes\n",
             r"once forgotten, only the peer's packets make it anew \(it connected\); one from here gets a reset\n",
-            r"│ +our NAT: ESTABLISHED, 4 d 23 h left +│"])
+            r"│ +host's NAT: ESTABLISHED, 4 d 23 h left +│"])
         self.assertEqual(seen["entries"][0]["original"]["source"], name(client.getsockname()))
 
     def test_a_firewall_in_the_container_and_the_nat_around_it(self):
@@ -197,10 +197,10 @@ class MiddleOfAConnection(unittest.TestCase):
         self.addCleanup(network.end)
         self.assertTrue(rules(WALL, *network.inside))
         client, _ = self.connects(network)
-        seen, _ = self.why(client, says=[r"│ +its conntrack: ESTABLISHED", r"│ +our NAT: ESTABLISHED",
+        seen, _ = self.why(client, says=[r"│ +its conntrack: ESTABLISHED", r"│ +host's NAT: ESTABLISHED",
                                          r"\nconntrack  ESTABLISHED in its own network; ",
                                          "once forgotten, the next packet is picked up in mid-stream, if the rules"])
-        self.assertEqual([entry["in"] for entry in seen["entries"]], ["its own network", "our network"])
+        self.assertEqual([entry["in"] for entry in seen["entries"]], ["its own network", "the host's network"])
 
     def test_a_connection_of_our_own_of_both_families(self):
         for listener in (self.listener, self.listener6):

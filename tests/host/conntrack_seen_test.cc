@@ -38,6 +38,18 @@ TEST(ConntrackSeen, WithTranslationOnlyWhoConnectedBringsItBack) {
   EXPECT_NE(afterwards(entry(true, true, false), State::Established).find("whoever speaks"), std::string::npos);
 }
 
+TEST(ConntrackSeen, BothTuplesAreToldByWhatIsTranslated) {
+  ConntrackEntry one = entry(false);
+  EXPECT_EQ(both_tuples(one), "10.1.0.1:5000 -> 10.2.0.1:80 (no answer was seen)");
+  one.kept.seen_reply = true;
+  EXPECT_EQ(both_tuples(one), "10.1.0.1:5000 -> 10.2.0.1:80");
+  one = entry(true);
+  one.kept.seen_reply = true;
+  EXPECT_EQ(both_tuples(one), "10.1.0.1:5000 -> 10.2.0.1:80, answered to 10.2.0.2:5000");
+  one.kept.reply.source = {.address = Address::v4(10, 2, 0, 9), .port = 8080};
+  EXPECT_EQ(both_tuples(one), "10.1.0.1:5000 -> 10.2.0.1:80, answered by 10.2.0.9:8080 to 10.2.0.2:5000");
+}
+
 TEST(ConntrackSeen, NothingIsSaidOfWhatFollowsWhereNothingIsToBeSentAnyMore) {
   for (const State state : {State::TimeWait, State::SynSent, State::SynReceived})
     EXPECT_EQ(afterwards(entry(true), state), "");
