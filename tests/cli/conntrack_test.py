@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from own_network import enter_own_network, may_make_interfaces  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
-IS_ROOT = os.getuid() == 0  # of the machine, not of a user namespace of our own
+IS_ROOT = "--root" in sys.argv and not sys.argv.remove("--root")  # of the machine, not of a user namespace of our own
 # Process 1 of the host that we make lives in its network, as in any: containers are looked into from there.
 HOST = ["unshare", "--pid", "--fork", "--kill-child", "--net", "--mount-proc", sys.executable]
 CLONE_NEWNET = 0x40000000
@@ -258,10 +258,12 @@ class MiddleOfAConnection(unittest.TestCase):
 
 if __name__ == "__main__":
     if "--inside" not in sys.argv:
+        is_root = os.getuid() == 0
         if not enter_own_network() or subprocess.run([*HOST, "-c", ""], capture_output=True).returncode != 0:
             print("SKIPPED: this machine permits no network namespace of our own")
             raise SystemExit(77)
-        raise SystemExit(subprocess.run([*HOST, __file__, ADIEU, *sys.argv[1:], "--inside"]).returncode)
+        raise SystemExit(subprocess.run([*HOST, __file__, ADIEU, *sys.argv[1:], "--inside",
+                                         *(["--root"] if is_root else [])]).returncode)
     sys.argv.remove("--inside")
     run("ip", "link", "set", "lo", "up")
     unittest.main()
