@@ -118,21 +118,23 @@ void add_holders(Screen& screen, const plane::Record& record) {
   if (holders.size() > kMostShown) screen.line("", fmt::format("and {} processes more", holders.size() - kMostShown));
 }
 
-// In another network too, as a container's is: but not if it is reached at an address that is its own as well.
-bool is_other_end(const plane::Record& one, const plane::Record& of) {
-  if (one.local != of.remote || one.remote != of.local) return false;
-  return one.beside.network == of.beside.network || of.local.address != of.remote.address;
+// In another network too, as a container's is: but not if it is reached at an address that is its own as well. `sent`:
+// how packets to it are addressed when they come to it.
+bool is_other_end(const plane::Record& one, const plane::Record& of, const kernel::Tuple& sent) {
+  if (one.local != sent.destination || one.remote != sent.source) return false;
+  return one.beside.network == of.beside.network || sent.source.address != sent.destination.address;
 }
 
 // What stands around it on this host: why it is what it is, who has it open, the other end, and what its process has
 // not shut although a stream has ended here.
-void add_surroundings(Screen& screen, const host::CensusView& census, const host::ConnectionView& view) {
+void add_surroundings(Screen& screen, const host::CensusView& census, const host::ConnectionView& view,
+                      const kernel::Tuple& sent) {
   const plane::Record& r = view.record;
   std::optional<host::ConnectionView> other, unshut;
   std::uint64_t unshut_count = 0;
   census.each([&](const host::ConnectionView& one) {
     if (one.record.has_ended() || one.kind != view.kind) return;
-    if (is_other_end(one.record, r) && (!other || one.record.beside.network == r.beside.network)) other = one;
+    if (is_other_end(one.record, r, sent) && (!other || one.record.beside.network == r.beside.network)) other = one;
     if (view.holder_process == 0 || one.holder_process != view.holder_process) return;
     if (one.record.state != State::Established || one.record.holder != plane::Holder::Held) return;
     ++unshut_count;
@@ -281,8 +283,9 @@ std::vector<std::string> why_screen(const host::CensusView& census, const host::
                                     const std::string& ledger_path, bool colour) {
   Screen screen(colour);
   add_head(screen, view);
-  if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended()) add_surroundings(screen, census, view);
   const host::ConntrackSeen conntrack = host::conntrack_of(view);
+  if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended())
+    add_surroundings(screen, census, view, conntrack.beyond);
   add_judgement(screen, view, conntrack);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));

@@ -44,7 +44,8 @@ bool leaves(const Tuple& tuple) {
   return !is_loopback(tuple.destination.address) && tuple.source.address != tuple.destination.address;
 }
 
-void ask(const NamespaceFile& network, ConntrackIn in, Tuple& tuple, ConntrackSeen& seen) {
+void ask(const NamespaceFile& network, ConntrackIn in, ConntrackSeen& seen) {
+  Tuple& tuple = seen.beyond;
   const kernel::Inside inside(network);
   auto found = inside.is_in() ? kernel::find_tracked(tuple)
                               : std::unexpected(kernel::Error{kernel::ErrorKind::NotPermitted, EPERM});
@@ -80,13 +81,13 @@ std::string_view prefix(ConntrackIn in) {
 
 ConntrackSeen conntrack_of(const ConnectionView& view) {
   ConntrackSeen seen;
+  seen.beyond = {.source = view.record.local, .destination = view.record.remote};
   if (view.record.has_ended()) return seen;
-  Tuple tuple{.source = view.record.local, .destination = view.record.remote};
   const NamespaceFile ours("/proc/thread-self/ns/net"), its = network_of(view);
   const bool is_ours = its.inode() == ours.inode();
-  ask(its, is_ours ? ConntrackIn::Ours : ConntrackIn::Its, tuple, seen);
-  const ConntrackIn around = kernel::is_hosts_own_network() ? ConntrackIn::Host : ConntrackIn::Ours;
-  if (!is_ours && leaves(tuple)) ask(ours, around, tuple, seen);
+  ask(its, is_ours ? ConntrackIn::Ours : ConntrackIn::Its, seen);
+  if (!is_ours && leaves(seen.beyond))
+    ask(ours, kernel::is_hosts_own_network() ? ConntrackIn::Host : ConntrackIn::Ours, seen);
   return seen;
 }
 

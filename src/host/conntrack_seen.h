@@ -33,6 +33,7 @@ struct ConntrackEntry {
 
 struct ConntrackSeen {
   std::vector<ConntrackEntry> entries;  // as packets from here pass them
+  kernel::Tuple beyond;                 // how our packets are addressed once they have passed those: as the peer has it
   std::string unseen;                   // what was not asked, and who could; empty: all that there is was asked
 };
 

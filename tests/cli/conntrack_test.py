@@ -162,6 +162,7 @@ class MiddleOfAConnection(unittest.TestCase):
         client.shutdown(socket.SHUT_WR)
         inside, outside = name(client.getsockname()), name(server.getpeername())
         seen, text = self.why(client, until=lambda found: found["state"] == "FIN-WAIT-2", says=[
+            r"\nother end  CLOSE-WAIT on this host, held, end of stream unread, python3 pid \d+\n",
             r"\nconntrack  CLOSE_WAIT, NAT, in the host's network; forgets it in (\d+\.\d s|1 min 0 s) unless a packet "
             r"passes\n",
             rf"\n +{re.escape(inside)} -> 10.12.0.1:80, answered to {re.escape(outside)}\n",
@@ -187,6 +188,7 @@ class MiddleOfAConnection(unittest.TestCase):
     def test_from_outside_the_nat(self):
         client, server = self.connects(self.container)
         seen, _ = self.why(server, says=[
+            r"\nother end  ESTABLISHED on this host, ",
             r"\nconntrack  ESTABLISHED, NAT, in the host's network; forgets it in 4 d 23 h unless a packet passes\n",
             r"once forgotten, only the peer's packets make it anew \(it connected\); one from here gets a reset\n",
             r"│ +host's NAT: ESTABLISHED, 4 d 23 h left +│"])
