@@ -95,11 +95,16 @@ others may be added.
 rule does about it; the evidence, each item with its strength (proof, counts, hint, lacking), age and source; what you
 can do; what the ledger keeps; and a ladder, our end left and the peer right, from the past over now to what is pending.
 
+What conntrack of this host (NAT, firewalls) keeps of the connection is asked for in its own network and in ours: the
+entry's state, both tuples, when it expires unless a packet passes, what passes before, and what a packet meets after.
+An entry ends no connection: neither end learns that it has expired. Asking takes CAP_NET_ADMIN.
+
 In the ladder a whole line is a segment that was sent or heard, a broken one that ends in ? was not answered, and a
-broken one with an arrow is planned. A state of the peer with ? follows from ours, if the peer is still there.
+broken one with an arrow is planned. A state of the peer with ? follows from ours, if the peer is still there. Between
+the two stands what conntrack has.
 # JSON
 With `--json`, one object: the members of `adieu ls --json`, and waits_for, rule_does, evidence (sentences), grounds
-(sentence, source, strength, age), advice, verdicts (of the ledger), end.
+(sentence, source, strength, age), conntrack (entries, unseen), advice, verdicts (of the ledger), end.
 # EXIT STATUS
 0 no such connection, in a table or in the ledger, said on standard error; 1 found; 2 trouble.
 )"},

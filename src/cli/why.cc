@@ -12,6 +12,7 @@
 #include "cli/listing.h"
 #include "cli/why_ladder.h"
 #include "cli/why_screen.h"
+#include "host/conntrack_seen.h"
 #include "host/holders_seen.h"
 #include "host/json.h"
 #include "host/ledger_json.h"
@@ -117,21 +118,23 @@ void add_holders(Screen& screen, const plane::Record& record) {
   if (holders.size() > kMostShown) screen.line("", fmt::format("and {} processes more", holders.size() - kMostShown));
 }
 
-// In another network too, as a container's is: but not if it is reached at an address that is its own as well.
-bool is_other_end(const plane::Record& one, const plane::Record& of) {
-  if (one.local != of.remote || one.remote != of.local) return false;
-  return one.beside.network == of.beside.network || of.local.address != of.remote.address;
+// In another network too, as a container's is: but not if it is reached at an address that is its own as well. `sent`:
+// how packets to it are addressed when they come to it.
+bool is_other_end(const plane::Record& one, const plane::Record& of, const kernel::Tuple& sent) {
+  if (one.local != sent.destination || one.remote != sent.source) return false;
+  return one.beside.network == of.beside.network || sent.source.address != sent.destination.address;
 }
 
 // What stands around it on this host: why it is what it is, who has it open, the other end, and what its process has
 // not shut although a stream has ended here.
-void add_surroundings(Screen& screen, const host::CensusView& census, const host::ConnectionView& view) {
+void add_surroundings(Screen& screen, const host::CensusView& census, const host::ConnectionView& view,
+                      const kernel::Tuple& sent) {
   const plane::Record& r = view.record;
   std::optional<host::ConnectionView> other, unshut;
   std::uint64_t unshut_count = 0;
   census.each([&](const host::ConnectionView& one) {
     if (one.record.has_ended() || one.kind != view.kind) return;
-    if (is_other_end(one.record, r) && (!other || one.record.beside.network == r.beside.network)) other = one;
+    if (is_other_end(one.record, r, sent) && (!other || one.record.beside.network == r.beside.network)) other = one;
     if (view.holder_process == 0 || one.holder_process != view.holder_process) return;
     if (one.record.state != State::Established || one.record.holder != plane::Holder::Held) return;
     ++unshut_count;
@@ -166,9 +169,24 @@ std::string will_end(const host::ConnectionView& view) {
   return brief + ": " + whole;
 }
 
-void add_judgement(Screen& screen, const host::ConnectionView& view) {
+// What a middlebox of this host keeps of it, both tuples, and how long.
+void add_conntrack(Screen& screen, const host::ConntrackSeen& seen, const host::ConnectionView& view) {
+  for (const host::ConntrackEntry& entry : seen.entries) {
+    const kernel::Tracked& kept = entry.kept;
+    const std::string before = host::kept_by(entry, view);
+    screen.line("conntrack", fmt::format("{}{} in {}; {}{}", name(kept.state), kept.is_translated() ? ", NAT," : "",
+                                         name(entry.in), host::expiry(entry), before.empty() ? "" : "; " + before));
+    screen.line("", host::both_tuples(entry));
+    if (const std::string after = host::afterwards(entry, view.record.state); !after.empty())
+      screen.line("", "once forgotten, " + after);
+  }
+  if (!seen.unseen.empty()) screen.line("conntrack", seen.unseen);
+}
+
+void add_judgement(Screen& screen, const host::ConnectionView& view, const host::ConntrackSeen& conntrack) {
   screen.line("waits for", host::waits_for(view.seen.verdict, view.record));
   screen.line("ends", will_end(view));
+  add_conntrack(screen, conntrack, view);
   if (!view.record.has_ended())
     screen.line("rule",
                 fmt::format("{}: {}", host::printable(view.rule), host::rule_does(view.seen, view.record, view.now)));
@@ -223,9 +241,11 @@ host::LedgerConnection from_ledger(const std::optional<host::LedgerReader>& ledg
 }
 
 std::string json_of(const host::ConnectionView& view, const host::LedgerConnection& ledger) {
-  if (view.kind != plane::PlaneKind::Kernel || view.record.has_ended()) return host::explanation_json(&view, ledger);
+  if (view.record.has_ended()) return host::explanation_json(&view, ledger);
+  const auto conntrack = host::conntrack_of(view);
+  if (view.kind != plane::PlaneKind::Kernel) return host::explanation_json(&view, ledger, nullptr, &conntrack);
   const auto open_in = host::holders_of(view.record.beside);
-  return host::explanation_json(&view, ledger, &open_in);
+  return host::explanation_json(&view, ledger, &open_in, &conntrack);
 }
 
 // In no table any more: what the ledger knows, if anything.
@@ -263,13 +283,16 @@ std::vector<std::string> why_screen(const host::CensusView& census, const host::
                                     const std::string& ledger_path, bool colour) {
   Screen screen(colour);
   add_head(screen, view);
-  if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended()) add_surroundings(screen, census, view);
-  add_judgement(screen, view);
+  const host::ConntrackSeen conntrack = host::conntrack_of(view);
+  if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended())
+    add_surroundings(screen, census, view, conntrack.beyond);
+  add_judgement(screen, view, conntrack);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));
   add_ledger(screen, from_ledger(ledger, view.id, view.incarnation));
-  constexpr std::size_t kLeast = 5;
-  for (std::string& line : ladder_of(view, std::max(screen.room(), kLeast))) screen.plain(std::move(line));
+  const std::size_t least = 5 + 2 * conntrack.entries.size();
+  for (std::string& line : ladder_of(view, conntrack.entries, std::max(screen.room(), least)))
+    screen.plain(std::move(line));
   return screen.take();
 }
 

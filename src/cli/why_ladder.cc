@@ -38,8 +38,8 @@ std::string repeated(std::string_view unit, std::size_t times) {
 }
 
 std::string lane(const Row& row) {
-  const std::string label = row.label.substr(0, kLane - 6);
-  const std::size_t rest = kLane - label.size() - 4;
+  const std::string label = row.label.substr(0, row.way == Way::Mark ? kLane : kLane - 6);
+  const std::size_t rest = kLane - 4 - std::min(label.size(), kLane - 4);
   switch (row.way) {
     case Way::ToPeer: return "─ " + label + " " + repeated("─", rest) + "▶";
     // It went out, and nothing came of it.
@@ -171,18 +171,30 @@ std::vector<Row> future(const host::ConnectionView& view) {
   return rows;
 }
 
+// The middlebox as it is now, and when it forgets.
+void add_middle(std::vector<Row>& before, std::vector<Row>& after, const host::ConntrackEntry& entry, Instant now) {
+  const kernel::Tracked& kept = entry.kept;
+  const std::string who = fmt::format("{}{}", prefix(entry.in), kept.is_translated() ? "NAT" : "conntrack");
+  before.push_back(
+      {now, Way::Mark, fmt::format("{}: {}, {} left", who, name(kept.state), host::readable(kept.expires))});
+  after.push_back({now + kept.expires, Way::Mark, fmt::format("{} forgets{}", who, kept.fixed ? "" : ", in silence")});
+}
+
 void sort(std::vector<Row>& rows) { std::ranges::stable_sort(rows, {}, &Row::at); }
 
 std::string time_of(const Row& row, Instant now) {
   if (!row.at.is_known()) return "ever after";
-  if (row.at <= now) return host::readable(now - row.at) + " ago";
+  if (row.at == now) return "now";
+  if (row.at < now) return host::readable(now - row.at) + " ago";
   return "in " + host::readable(row.at - now);
 }
 
 }  // namespace
 
-std::vector<std::string> ladder_of(const host::ConnectionView& view, std::size_t most) {
+std::vector<std::string> ladder_of(const host::ConnectionView& view, const std::vector<host::ConntrackEntry>& middle,
+                                   std::size_t most) {
   std::vector<Row> before = past(view), after = future(view);
+  for (const host::ConntrackEntry& entry : middle) add_middle(before, after, entry, view.now);
   sort(before);
   sort(after);
   const std::size_t room = most - 2 - std::min<std::size_t>(after.size(), most - 3);

@@ -86,6 +86,38 @@ Json holders(const std::vector<HolderSeen>& open_in) {
   return all;
 }
 
+Json tuple(const kernel::Tuple& tuple) {
+  return {{"source", text(tuple.source)}, {"destination", text(tuple.destination)}};
+}
+Json traffic(const std::optional<kernel::Traffic>& seen) {
+  return seen ? Json{{"packets", seen->packets}, {"octets", seen->octets}} : Json(nullptr);
+}
+Json text_or_null(std::string text) { return text.empty() ? Json(nullptr) : Json(std::move(text)); }
+
+Json object(const ConntrackSeen& seen, const ConnectionView& view) {
+  Json entries = Json::array();
+  for (const ConntrackEntry& entry : seen.entries) {
+    const kernel::Tracked& kept = entry.kept;
+    entries.push_back({{"in", name(entry.in)},
+                       {"original", tuple(kept.original)},
+                       {"reply", tuple(kept.reply)},
+                       {"state", name(kept.state)},
+                       {"expires_in_s", kept.expires.seconds()},
+                       {"nat", kept.is_translated()},
+                       {"seen_reply", kept.seen_reply},
+                       {"assured", kept.assured},
+                       {"fixed_timeout", kept.fixed},
+                       {"offloaded", kept.offloaded},
+                       {"tcp_loose", kept.picks_up},
+                       {"mark", kept.mark},
+                       {"sent", traffic(kept.sent)},
+                       {"answered", traffic(kept.answered)},
+                       {"kept_by", text_or_null(kept_by(entry, view))},
+                       {"once_forgotten", text_or_null(afterwards(entry, view.record.state))}});
+  }
+  return {{"entries", std::move(entries)}, {"unseen", text_or_null(seen.unseen)}};
+}
+
 // An unlucky byte in a name becomes U+FFFD, so it never throws; all is ASCII, so that no name can speak to a terminal.
 std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); }
 
@@ -94,7 +126,7 @@ std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error
 std::string connection_json(const ConnectionView& view) { return line(object(view)); }
 
 std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger,
-                             const std::vector<HolderSeen>* open_in) {
+                             const std::vector<HolderSeen>* open_in, const ConntrackSeen* conntrack) {
   Json json = view == nullptr ? Json::object() : object(*view);
   if (view != nullptr) {
     const control::Onlook& seen = view->seen;
@@ -103,6 +135,7 @@ std::string explanation_json(const ConnectionView* view, const LedgerConnection&
       json["next_step"] = next_step(seen.verdict, view->record);
     }
     if (open_in != nullptr) json["open_in"] = holders(*open_in);
+    if (conntrack != nullptr) json["conntrack"] = object(*conntrack, *view);
     json["waits_for"] = waits_for(seen.verdict, view->record);
     json["rule_does"] = rule_does(seen, view->record, view->now);
     json["evidence"] = view->evidence();
