@@ -19,6 +19,5 @@ dpkg-buildpackage -us -uc -b -Pnocheck,pkg.adieu.deb
 cd ..
 rm -rf source
 
-# What is overridden has its reason in debian/adieu.lintian-overrides.
 lintian --fail-on error,warning ./*.changes
 ls -l ./*.deb
