@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the Debian package of this tree, and has lintian look at it: build-deb/*.deb, and nothing elsewhere. For that the
-# source is copied to build-deb/source first: dpkg-buildpackage writes beside and above what it builds.
+# Builds the Debian package of this tree, and has lintian look at it: build-deb/*.deb, and nothing elsewhere. For that
+# the source is copied to build-deb/source first: dpkg-buildpackage writes beside and above what it builds.
 set -eu
 cd "$(dirname "$0")/.."
 
