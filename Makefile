@@ -1,6 +1,6 @@
 # The commands of the house. CMake builds (CMakePresets.json), debian/control says what is needed.
 
-.PHONY: help run test test-all fuzz bench tidy format clean needs
+.PHONY: help run test test-all deb fuzz bench tidy format clean needs
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' Makefile | expand -t 20
@@ -16,6 +16,10 @@ test: needs  ## every test, sanitizers and a minute of fuzzing: under 15 minutes
 
 test-all: needs  ## every preset whole, clang-tidy, ten minutes of fuzzing
 	@tools/test.sh all
+
+deb:  ## a Debian package in build-deb/, looked at by lintian
+	@tools/needs.sh deb
+	@tools/deb.sh
 
 SECONDS_EACH ?= 600
 fuzz: needs  ## fuzz all of it (SECONDS_EACH=600)

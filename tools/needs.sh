@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what debian/control lists, if anything of it is missing. With root or sudo; else it says what to run.
 #
-# usage: needs.sh run|test     run: without the packages that only tests and work on the code need
+# usage: needs.sh run|deb|test     run, deb: without the packages that only tests and work on the code need
 set -eu
 cd "$(dirname "$0")/.."
 
 case $1 in
   run) profile=-Pnocheck ;;
+  deb) profile=-Pnocheck,pkg.adieu.deb ;;
   *) profile= ;;
 esac
 

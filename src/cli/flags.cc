@@ -85,7 +85,9 @@ void add_sweep_flag(CLI::App& command, Duration& sweep) {
   add_duration(command, "--sweep", sweep, "between two whole looks at every table");
 }
 
-void add_ledger_flags(CLI::App& command, host::LedgerBounds& bounds) {
+void add_ledger_flags(CLI::App& command, std::string& file, host::LedgerBounds& bounds) {
+  command.add_option("--ledger", file, "where the ledger is kept (default: ledger.db in the run directory)")
+      ->type_name("FILE");
   command.add_option("--ledger-rows", bounds.rows, "entries that the ledger keeps; the oldest go first")
       ->check(CLI::Range(1000, 1'000'000'000))
       ->capture_default_str();
@@ -193,7 +195,7 @@ void add_what_people_call(CLI::App& app) {
   add_engine_flags(*up, up_command->options.engine);
   add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
   add_sweep_flag(*up, up_command->options.control.sweep);
-  add_ledger_flags(*up, up_command->options.control.ledger);
+  add_ledger_flags(*up, up_command->options.control.ledger_file, up_command->options.control.ledger);
   add_http_flags(*up, up_command->options.control);
   up->add_flag("-v,--verbose", up_command->verbose, "say on stderr what happens");
 
@@ -426,7 +428,7 @@ void add_what_up_starts(CLI::App& app) {
   control->add_option("--policy", control_command->control.policy_file, "the policy's file");
   control->add_option("--policy-text", control_command->control.policy_text, "a policy without a file");
   add_sweep_flag(*control, control_command->control.sweep);
-  add_ledger_flags(*control, control_command->control.ledger);
+  add_ledger_flags(*control, control_command->control.ledger_file, control_command->control.ledger);
   add_http_flags(*control, control_command->control);
 }
 

@@ -29,6 +29,8 @@ processes may be killed: the others go on, and what died is started again. Where
 next one adopts what still runs, its policy included: a control plane that is adopted keeps the policy in force until
 its process is killed, which no connection notices, or its file is read again (SIGHUP).
 
+A service manager that asks for it (sd_notify(3)) is told when all of it is ready.
+
 Should the run directory be moved or removed meanwhile, `adieu up` says so: data planes go on, but no command finds them
 until it is back.
 # EXIT STATUS
@@ -125,7 +127,8 @@ With `--once`: 0 nothing found, 1 found, 2 trouble. Else 0, or 2 on trouble.
 )"},
     {"log", R"(Prints what the ledger in the run directory has kept: verdicts with their evidence, the commands that
 followed, what became of them, ends, and facts about more than one connection. Only the file is read: nothing needs to
-run.
+run. Where `adieu up --ledger FILE` keeps it elsewhere, a link leads there; without that link, `--run-dir` may name the
+folder of a FILE that is called ledger.db.
 
 The receipt of a probe says that the question was sent. That it was answered is told by the verdict that follows, where
 one does: "suspect -> alive ... an acceptable segment was heard". A peer that was alive before and answers changes no

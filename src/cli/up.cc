@@ -10,17 +10,22 @@
 #include "host/log.h"
 #include "host/policy.h"
 #include "host/run_dir.h"
+#include "host/service_manager.h"
 #include "host/supervisor.h"
 
 namespace adieu::cli {
 namespace {
 
+std::string absolute(const std::string& path) {
+  std::error_code ignored;
+  return path.empty() ? path : std::filesystem::absolute(path, ignored).string();
+}
+
 // The control plane reads the same file again when it starts and at each reload.
 void settle_policy(UpCommand& up) {
   host::ControlOptions& control = up.options.control;
   if (!control.policy_file.empty()) {
-    std::error_code ignored;
-    control.policy_file = std::filesystem::absolute(control.policy_file, ignored).string();
+    control.policy_file = absolute(control.policy_file);
     const auto text = host::load_policy_text(control.policy_file);
     if (!text) throw Trouble(text.error().text);
     const auto policy = host::read_policy(*text);
@@ -66,6 +71,7 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
   commands.control = common("control-process");
   add(commands.control, {"--sweep", host::text(control.sweep), "--ledger-rows", std::to_string(control.ledger.rows),
                          "--ledger-age", host::text(control.ledger.age)});
+  if (!control.ledger_file.empty()) add(commands.control, {"--ledger", control.ledger_file});
   if (!control.policy_file.empty())
     add(commands.control, {"--policy", control.policy_file});
   else
@@ -96,6 +102,7 @@ void run_up(UpCommand& up) {
     up.options.kernel_plane = std::ranges::count(up.planes, "kernel") > 0;
   }
   settle_policy(up);
+  up.options.control.ledger_file = absolute(up.options.control.ledger_file);
   check(up);
   host::name_log("up");
   const host::RunDir run_dir = host::RunDir::chosen(up.options.run_dir);
@@ -109,6 +116,7 @@ void run_up(UpCommand& up) {
   if (up.options.kernel_plane) planes += planes.empty() ? "kernel" : ", kernel";
   fmt::print("adieu: up, run-dir {}, planes: {}\n", run_dir.path(), planes);
   std::fflush(stdout);
+  host::tell_service_manager(fmt::format("READY=1\nSTATUS=planes: {}", planes));
   if (adopted) tell_of_other_policy(up.options.control, run_dir, *adopted);
   (*supervisor)->run();
 }

@@ -53,10 +53,11 @@ struct WatchedPlane {
 
 class ControlProcess {
  public:
-  ControlProcess(const RunDir& run_dir, const ControlOptions& options, const FirstPolicy& policy, int signals)
+  ControlProcess(const RunDir& run_dir, const ControlOptions& options, const FirstPolicy& policy,
+                 const std::string& ledger, int signals)
       : run_dir_(run_dir),
         signals_(signals),
-        ledger_(run_dir.ledger(), options.ledger),
+        ledger_(ledger, options.ledger),
         tally_(ledger_, policy.policy),
         attendant_(policy.policy->policy, tally_, host::now(),
                    [&] {
@@ -385,6 +386,8 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
   if (auto dropped = drop_all_privileges(); !dropped) return dropped;
   const auto policy = first_policy(dir, options);
   if (!policy) return std::unexpected(policy.error());
+  const auto ledger = place_ledger(dir, options.ledger_file);
+  if (!ledger) return std::unexpected(ledger.error());
   // Threads start below here: they have what this one has left.
   HttpDoors doors{dir.api(), options.http, {}};
   if (options.http) {
@@ -392,7 +395,7 @@ Result<void> run_control_process(const std::string& run_dir, const ControlOption
     if (!token) return std::unexpected(token.error());
     doors.token = std::move(*token);
   }
-  ControlProcess(dir, options, *policy, wanted.get()).run(std::move(doors));
+  ControlProcess(dir, options, *policy, *ledger, wanted.get()).run(std::move(doors));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -87,7 +88,34 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0;
 }
 
+// A database that nobody writes, with what belongs to it, under another name, which is returned.
+std::string rename_aside(const std::string& path, const std::string& suffix) {
+  std::string aside = fmt::format("{}.{}", path, suffix);
+  for (int i = 2; exists(aside); ++i) aside = fmt::format("{}.{}.{}", path, suffix, i);
+  // What is not in the file yet, should a reader still have it open, goes with it.
+  for (const char* const part : {"-wal", "-shm", ""})
+    if (exists(path + part)) std::rename((path + part).c_str(), (aside + part).c_str());
+  return aside;
+}
+
 }  // namespace
+
+Result<std::string> place_ledger(const RunDir& run_dir, const std::string& file) {
+  std::string ours = run_dir.ledger();
+  if (file.empty() || file == ours) return ours;
+  const std::string folder = file.substr(0, file.rfind('/') + 1);
+  if (::access(folder.c_str(), W_OK | X_OK) < 0) return failed_by_system("keeping the ledger in " + folder, errno);
+  struct stat there{};
+  if (::lstat(ours.c_str(), &there) == 0 && !S_ISLNK(there.st_mode))
+    log_warning(fmt::format("the ledger is kept as {} from now on; the one in the run directory stays as {}", file,
+                            rename_aside(ours, "before")));
+  // At once or not at all: somebody may be reading.
+  const std::string link = ours + ".link";
+  ::unlink(link.c_str());
+  if (::symlink(file.c_str(), link.c_str()) < 0 || ::rename(link.c_str(), ours.c_str()) < 0)
+    return failed_by_system("linking the ledger into the run directory " + run_dir.path(), errno);
+  return file;
+}
 
 std::string_view name(EntryKind kind) { return kKindNames[static_cast<unsigned>(kind)]; }
 
@@ -265,14 +293,10 @@ bool SqliteLedger::Impl::is_ours() {
 }
 
 void SqliteLedger::Impl::move_aside(const std::string& suffix, std::string_view why) {
-  std::string aside = fmt::format("{}.{}", path_, suffix);
-  for (int i = 2; exists(aside); ++i) aside = fmt::format("{}.{}.{}", path_, suffix, i);
-  log_warning(fmt::format("the ledger {} is kept as {}, and a new one begun: {}", path_, aside, why));
   database_.run("PRAGMA wal_checkpoint(TRUNCATE)");
   database_ = {};
-  // What is not in the file yet, should a reader still have it open, goes with it.
-  for (const char* const part : {"-wal", "-shm", ""})
-    if (exists(path_ + part)) std::rename((path_ + part).c_str(), (aside + part).c_str());
+  const std::string aside = rename_aside(path_, suffix);
+  log_warning(fmt::format("the ledger {} is kept as {}, and a new one begun: {}", path_, aside, why));
 }
 
 bool SqliteLedger::Impl::tell_policy() {

@@ -24,6 +24,7 @@
 #include "base/time.h"
 #include "control/ledger.h"
 #include "host/failure.h"
+#include "host/run_dir.h"
 #include "host/text.h"
 #include "plane/table.h"
 
@@ -53,6 +54,10 @@ enum class EntryKind : std::uint8_t {
 inline constexpr unsigned kEntryKinds = 9;
 std::string_view name(EntryKind kind);
 std::optional<EntryKind> parse_entry_kind(std::string_view name);
+
+// The path under which the ledger is written: `file`, or, if that is empty, the run directory's own. Readers find it in
+// the run directory either way: a symbolic link stands there, and a ledger that stood there before is kept beside it.
+Result<std::string> place_ledger(const RunDir& run_dir, const std::string& file);
 
 class SqliteLedger final : public control::Ledger {
  public:

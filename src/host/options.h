@@ -38,6 +38,7 @@ struct ControlOptions {
   std::string policy_file;  // read now and at each reload; empty: none
   std::string policy_text;  // holds without a file; empty: the built-in policy
   Duration sweep = seconds(1);
+  std::string ledger_file;  // empty: in the run directory
   LedgerBounds ledger;
   std::optional<Endpoint> http;  // loopback; none: the API is on its unix socket alone
   std::string http_token_file;
