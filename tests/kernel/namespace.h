@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -128,8 +129,11 @@ inline Fd accepts(const Fd& listener) {
 inline void sends(const Fd& fd, std::string_view text) {
   EXPECT_EQ(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
 }
-// What one recv() returns; "" at the end of the stream.
+// What one recv() returns; "" at the end of the stream, and a failure where nothing comes.
 inline std::string receives(const Fd& fd, std::size_t at_most = 4096) {
+  pollfd readable{.fd = fd.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&readable, 1, 10'000), 1) << "nothing came";
+  if (readable.revents == 0) return "nothing came";
   std::string text(at_most, '\0');
   const ssize_t length = recv(fd.get(), text.data(), text.size(), 0);
   EXPECT_GE(length, 0) << std::strerror(errno);
