@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "kernel/facts.h"
+#include "kernel/probe.h"
 
 namespace adieu::kernel {
 namespace {
@@ -132,6 +133,7 @@ void Sweep::asked(std::uint32_t slot, Instant now) {
   if (count == 0) record.probe_first = now;
   if (count < UINT16_MAX) ++count;
   record.probe_last = now;
+  if (count >= kMostUnanswered) record.can_probe = false;  // before the next sweep says so
   table_.publish(slot, record);
 }
 

@@ -137,6 +137,8 @@ TEST_F(Probe, LeavesAloneWhoeverHasTimersOfItsOwnOrWasJustHeard) {
   set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
   idles(limits);
   const std::vector<int> before = keepalive_of(keeps.server);
+  EXPECT_FALSE(is_askable(server_of(keeps)));
+  EXPECT_TRUE(is_askable(server_of(limits)));  // a user timeout cannot be seen from outside
   EXPECT_EQ(prober.ask(server_of(keeps), held(keeps.server)), Outcome::Unable);
   EXPECT_EQ(keepalive_of(keeps.server), before);
   EXPECT_EQ(prober.ask(server_of(limits), held(limits.server)), Outcome::Unable);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernel/probe.h"
 #include "tests/kernel/table.h"
 
 namespace adieu::kernel {
@@ -54,6 +55,26 @@ struct World {
   Sweep sweeper{table.writer, holders};
   Instant now{seconds(100).ns};
 };
+
+TEST(Sweep, WhoHasBeenAskedAsOftenAsMayBeCannotBeAskedAgainUntilHeard) {
+  World world;
+  world.sweep({socket(1)});
+  const auto record = [&] { return world.table.read(*world.slot_of(1)); };
+  for (unsigned i = 0; i < kMostUnanswered; ++i) {
+    EXPECT_TRUE(record().can_probe);
+    world.sweeper.asked(*world.slot_of(1), world.now);
+  }
+  EXPECT_FALSE(record().can_probe);
+  Socket s = socket(1);
+  s.probes = kMostUnanswered;
+  world.sweep({s});
+  EXPECT_FALSE(record().can_probe);
+  s.probes = 0;
+  ++s.segments_in;
+  world.sweep({s});
+  EXPECT_TRUE(record().can_probe);
+  EXPECT_EQ(record().probes[static_cast<std::size_t>(ProbeForm::Bare)], 0U);
+}
 
 TEST(Sweep, KeepsASocketInItsSlotWhateverTheOrderOfTheDump) {
   World world;
