@@ -23,7 +23,9 @@ bool every_form_used(const Evidence& e) {
 }
 
 // What is outstanding, its plane transmits as often as it likes.
-bool enough_askable(const Evidence& e, const Rule& rule) { return e.pending || rule.probes_needed <= rule.most_asked; }
+bool enough_askable(const Evidence& e, const Rule& rule) {
+  return e.pending || rule.probes_needed + std::uint64_t{e.spoiled} <= rule.most_asked;
+}
 
 // Questions that can prove something, the one on its way included.
 std::uint32_t counted(const Evidence& e) { return e.asked - e.spoiled; }
@@ -216,7 +218,8 @@ Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
   if (!asks && e.asked == 0) return Instant::never();
   const Instant due = later(now, e.heard_at + rule.interval);
   const Instant by_time = e.asked == 0 ? due + rule.proof_span : now + later(Duration{}, rule.proof_span - e.attended);
-  if (!asks) return by_time;  // the plane's own retransmissions: nobody knows when the next one is due
+  // The plane's own retransmissions: nobody knows when the next one is due.
+  if (!asks) return e.pending || counted(e) >= rule.probes_needed ? by_time : Instant::never();
   const std::int64_t missing = std::int64_t{rule.probes_needed} - std::int64_t{counted(e)};
   const Instant last = e.last_ask.is_known() ? e.last_ask : now;
   if (missing <= 0) return later(by_time, last + answer_time(rule));
@@ -345,7 +348,8 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   const bool doubted = v.standing == Standing::Silent || v.standing == Standing::Suspect;
   const bool would_ask = !rule.unmeant && rule.probing && contains(rule.idle_states, e.state) &&
                          (e.possible != 0 || e.asks_by(ProbeForm::Bare) > 0);
-  if (doubted && would_ask && !enough_askable(e, rule)) v.grounds.add(GroundKind::TooFewAskable, rule.most_asked);
+  if (doubted && would_ask && !enough_askable(e, rule))
+    v.grounds.add(GroundKind::TooFewAskable, rule.most_asked - std::min(rule.most_asked, e.spoiled));
   cite_why_not_asked(e, rule, v.grounds);
   return v;
 }

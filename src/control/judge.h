@@ -91,7 +91,7 @@ enum class GroundKind : std::uint8_t {
   TimeMissing,        // span: how much more attended time
   FormUnused,         // number: ProbeForm that the connection allows and nobody has used
   SignsMayBeMissed,   // the plane does not report every sign of life: it can never be proven gone
-  TooFewAskable,      // number: Rule::most_asked, fewer than the rule needs: it can never be proven gone
+  TooFewAskable,      // number: questions that could count, fewer than the rule needs: it can never be proven gone
   NotAskedProbingOff,
   NotAskedInState,     // number: State; the rule does not ask idle connections in it
   NotAskedQuarantine,  // TIME-WAIT is never asked

@@ -56,8 +56,7 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
     case GroundKind::TooFewAskable:
-      return fmt::format("its kernel is asked {} in a row at the most, and the rule needs more: never proven gone",
-                         times(n, "question"));
+      return fmt::format("of the few questions in a row that its kernel is asked, {} can count: never proven gone", n);
     case GroundKind::NotAskedOwnAsks: return "it is not asked: its application has its kernel's own keepalive on";
     case GroundKind::NotAskedUnable:
       return n == 0 ? "it is not asked now: its data plane has no question for it"
@@ -326,10 +325,8 @@ std::string rule_intends(const control::Onlook& seen, State state) {
                                                     : std::string("cannot ask the peer now");
   if (state == State::TimeWait) return does;
   if (seen.verdict.grounds.find(GroundKind::TooFewAskable) != nullptr)
-    return does + fmt::format(
-                      ", the kernel's no more than {} times in a row, and {} questions must stay unanswered: "
-                      "it is never proven gone",
-                      rule.most_asked, rule.probes_needed);
+    return does + fmt::format("; the kernel's are asked {} times in a row at the most, and N is {}: never proven gone",
+                              rule.most_asked, rule.probes_needed);
   if (!can_reset) return does + "; its plane takes no command to end it";
   if (rule.when_gone == control::Act::Tell && seen.verdict.standing == Standing::Gone)
     return does + "; only says that it is gone";
@@ -364,7 +361,8 @@ namespace {
 
 // Of one of the kernel's, whose peer nobody asks.
 std::string question_to_ask(const control::Verdict& verdict, const plane::Record& record, plane::Abilities abilities) {
-  if (const control::Ground* few = verdict.grounds.find(GroundKind::TooFewAskable))
+  const control::Ground* const few = verdict.grounds.find(GroundKind::TooFewAskable);
+  if (few != nullptr && few->number >= control::kFewestProbes)
     return fmt::format("to have it proven gone, write `probes = {}` in its rule", few->number);
   const bool is_doubted = verdict.standing == Standing::Silent || verdict.standing == Standing::Suspect;
   const auto cites = [&](GroundKind kind) { return verdict.grounds.find(kind) != nullptr; };

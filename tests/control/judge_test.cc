@@ -222,7 +222,12 @@ TEST(Judge, APlaneThatAsksNoMoreThanFourProvesNobodyGoneByARuleThatWantsFive) {
     EXPECT_FALSE(v.grounds.find(GroundKind::QuestionsMissing));
   }
   EXPECT_EQ(number(judged(r, kFirst + 1_h, rule, kernel), GroundKind::NotAskedUnable), 4U);
+  // One that nobody may have heard the answer to does not count.
+  const plane::Gap gap[] = {{kFirst + 1_s, kFirst + 2_s}};
   rule.probes_needed = 4;
+  const Verdict spoiled = judged(r, kFirst + 1_h, rule, {kBareOnly, gap, {}, {}});
+  EXPECT_EQ(spoiled.standing, Standing::Suspect);
+  EXPECT_EQ(number(spoiled, GroundKind::TooFewAskable), 3U);
   const Verdict gone = judged(r, kFirst + 1_h, rule, kernel);
   EXPECT_EQ(gone.standing, Standing::Gone);
   EXPECT_FALSE(gone.grounds.find(GroundKind::TooFewAskable));
