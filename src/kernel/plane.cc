@@ -174,8 +174,11 @@ plane::Outcome Plane::ask(std::uint32_t slot, const Socket& found, Instant now) 
   // Peers answer such a question once in 500 ms (RFC 5961) or less often.
   const Instant last = table_->last(slot).probe_last;
   if (last.is_known() && now - last < seconds(1)) return Outcome::TooSoon;
-  const Outcome outcome = prober_.ask(found, holders_->of(found.inode));
+  const Held who = holders_->of(found.inode);
+  const Outcome outcome = prober_.ask(found, who);
   if (outcome == Outcome::Done) sweep_->asked(slot, now);
+  if (outcome == Outcome::Unable && is_askable(found) && who.descriptors > 0 && !prober_.owes())
+    sweep_->unaskable(slot, now);
   return outcome;
 }
 

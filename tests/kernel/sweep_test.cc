@@ -76,6 +76,18 @@ TEST(Sweep, WhoHasBeenAskedAsOftenAsMayBeCannotBeAskedAgainUntilHeard) {
   EXPECT_EQ(record().probes[static_cast<std::size_t>(ProbeForm::Bare)], 0U);
 }
 
+TEST(Sweep, WhoHasTimersOfItsOwnIsNotAskedForAMinute) {
+  World world;
+  world.sweep({socket(1)});
+  world.sweeper.unaskable(*world.slot_of(1), world.now);
+  const auto record = [&] { return world.table.read(*world.slot_of(1)); };
+  EXPECT_FALSE(record().can_probe);
+  for (unsigned second = 1; second < 60; ++second) world.sweep({socket(1)});
+  EXPECT_FALSE(record().can_probe);
+  world.sweep({socket(1)});
+  EXPECT_TRUE(record().can_probe);
+}
+
 TEST(Sweep, KeepsASocketInItsSlotWhateverTheOrderOfTheDump) {
   World world;
   world.sweep({socket(1), socket(2), socket(3)});
