@@ -142,6 +142,7 @@ l = listen(); c, _ = l.accept(); tell(c)
 if sys.argv[3] == "shut down": c.shutdown(socket.SHUT_WR)
 if sys.argv[3] == "read": read_all(c)
 if sys.argv[3] == "keepalive": c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+if sys.argv[3] == "user timeout": c.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
 say("idles"); wait(); c.setblocking(False)
 say([outcome(lambda: c.recv(9) == b""), outcome(lambda: c.send(b"x"))]); stay()
 """
@@ -543,6 +544,7 @@ class LostPeer(OtherNetwork):
         "ended-half": ("shut down", "stays", GONE),
         "left-behind": ("read", "ends", GONE),
         "keeps-alive": ("keepalive", "stays", GONE),
+        "ended-limits": ("user timeout", "stays", GONE),
         "rebooted": ("nothing", "stays", THERE),
         "rebooted-2": ("read", "ends", THERE),
     }
@@ -674,6 +676,12 @@ class LostPeer(OtherNetwork):
         self.assertEqual(found["ends_short"], "unknown: keepalive")
         self.assertNotIn("next question", text)
         self.assertNotIn(self.ids["keeps-alive"], adieu("log", *self.around).stdout)
+
+    def test_whose_program_has_set_a_user_timeout_is_not_asked_since_a_question_would_end_it(self):
+        found, text = self.explained("ended-limits", None, "ESTABLISHED", "held and reading", "open",
+                                     [r"; peer silent\n", "cannot ask the peer now", "its data plane has no question"])
+        self.assertNotIn("next question", text)
+        self.assertEqual(self.sees("ended-limits"), ["EAGAIN", 1])
 
     def test_a_peer_that_has_rebooted(self):
         """The peer's machine is up again, and knows nothing of the connection: it answers the first question with a
