@@ -20,7 +20,8 @@ std::string missing_cause(const End& end) {
     case EndReason::Commanded: return end.ended_by != 0 ? "" : "a verdict's number";
     case EndReason::Refused: return !f.syn_acked ? "" : "a handshake that was not over";
     case EndReason::PlaneFailed: return "a plane that failed, and a table that outlived it";
-    case EndReason::Vanished: return "a plane that only observes";
+    case EndReason::Vanished:
+    case EndReason::OwnTimer: return "a plane that only observes";
   }
   return "a reason that exists";
 }

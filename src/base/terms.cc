@@ -31,6 +31,7 @@ std::string_view name(EndReason reason) {
     case EndReason::Refused: return "refused";
     case EndReason::PlaneFailed: return "plane failed";
     case EndReason::Vanished: return "vanished, reason unknown";
+    case EndReason::OwnTimer: return "given up by its own TCP";
   }
   return "?";
 }

@@ -31,13 +31,14 @@ enum class EndReason : std::uint8_t {
   BothClosed = 1,      // both FINs sent and acknowledged, TIME-WAIT over where it applies
   PeerReset = 2,       // an RST at exactly RCV.NXT (RFC 5961 section 3.2): the path or the peer forgot it
   DataAfterClose = 3,  // data arrived that nobody can read any more (RFC 9293 section 3.6.1; RFC 1122 section 4.2.2.13)
-  Aborted = 4,         // the application aborted, or its own limit on connect ran out
+  Aborted = 4,         // the application aborted, or its own limit on connect ran out; or somebody did on its host
   Commanded = 5,       // the control plane commanded it; the record names the verdict
   Refused = 6,         // it never came to be: RST or hard ICMP error in SYN-SENT, or dropped while embryonic
   PlaneFailed = 7,     // its data plane died
   Vanished = 8,        // a plane that only observes saw it go, and cannot know why
+  OwnTimer = 9,  // a TCP that is not ours gave it up: nobody answered it, or a timer of its own for orphans ran out
 };
-inline constexpr unsigned kEndReasons = 9;
+inline constexpr unsigned kEndReasons = 10;
 
 // How a peer can be asked for a sign. DESIGN section 3; stacks.md section 6.
 enum class ProbeForm : std::uint8_t {

@@ -18,12 +18,17 @@
 namespace adieu::host {
 namespace {
 
-enum Token : std::uint64_t { kStop, kBell, kLink };
+enum Token : std::uint64_t { kStop, kBell, kLink, kTold };
 
 constexpr std::uint32_t kSlots = 1U << 20;
 constexpr Duration kBeat = seconds(1);
-// Sweeps and looks together take at most one part in so many of a core: with more sockets they come less often.
+// Sweeps and looks together take at most one part in so many of a core: with more sockets they come less often. Where
+// the kernel tells what happens, a sweep is for the rest: who has what open, unread octets, timers.
 constexpr std::int64_t kShare = 50;
+constexpr std::int64_t kShareWhenTold = 100;
+constexpr std::int64_t kShareWhenLost = 10;  // of what it told: only a sweep repairs that
+// What the kernel tells is read so often, while it tells something.
+constexpr Duration kHearing = milliseconds(100);
 
 Duration cpu_time() {
   timespec t{};
@@ -45,6 +50,104 @@ void tell_sight(const kernel::Sight& sight, OnceLog& once) {
                                       sight.networks_closed));
   else
     once.over("networks", "all network namespaces can be entered");
+}
+
+// One table, filled for as long as this process lives.
+class KernelLoop {
+ public:
+  KernelLoop(const RunDir& dir, const plane::TableSetup& setup, SeamMemory& seam, plane::TableWriter& table,
+             kernel::Plane plane, Duration sweep, int stop);
+  void run();
+
+ private:
+  void hear(Instant now);
+  void sweep(Instant now);
+  void wait(Instant now);
+
+  SeamMemory& seam_;
+  plane::TableWriter& table_;
+  kernel::Plane plane_;
+  plane::ControlView control_;
+  Poller poller_;
+  PlaneLink link_;
+  OnceLog once_;
+  Duration every_;
+  Duration cost_;                          // of the latest sweep
+  Instant swept_at_ = Instant::unknown();  // when it ended
+  Instant sweep_at_ = Instant::unknown();
+  Instant hear_at_ = Instant::never();  // never(): when the ring rings
+  bool whole_ = false;                  // the latest sweep
+  bool stopping_ = false;
+};
+
+KernelLoop::KernelLoop(const RunDir& dir, const plane::TableSetup& setup, SeamMemory& seam, plane::TableWriter& table,
+                       kernel::Plane plane, Duration sweep, int stop)
+    : seam_(seam),
+      table_(table),
+      plane_(std::move(plane)),
+      control_(seam.control()),
+      link_(dir, seam, {setup.incarnation, setup.kind, "kernel", true}, poller_, kLink),
+      every_(sweep) {
+  poller_.add(stop, kStop);
+  poller_.add(seam.wake_plane(), kBell);
+  if (plane_.told_descriptor() >= 0) poller_.add(plane_.told_descriptor(), kTold);
+}
+
+void KernelLoop::run() {
+  std::uint64_t events_told = 0;
+  std::uint64_t commands_told = 0;
+  while (!stopping_ && !link_.told_to_stop()) {
+    const Instant now = host::now();
+    if (hear_at_ <= now || sweep_at_ <= now) hear(now);
+    if (sweep_at_ <= now) sweep(now);
+    if (whole_) plane_.beat(now);
+    plane_.take_commands(now, control_);
+    link_.advance(now);
+    if (table_.events_written() != events_told || table_.commands_taken() != commands_told) ring(seam_.wake_control());
+    events_told = table_.events_written();
+    commands_told = table_.commands_taken();
+    wait(now);
+  }
+  link_.goodbye();
+}
+
+void KernelLoop::hear(Instant now) {
+  const kernel::Heard heard = plane_.hear(now, control_);
+  if (heard.anything) {
+    hear_at_ = now + kHearing;
+  } else if (hear_at_ != Instant::never()) {
+    poller_.add(plane_.told_descriptor(), kTold);
+    hear_at_ = Instant::never();
+  }
+  if (heard.lost) sweep_at_ = earlier(sweep_at_, swept_at_ + cost_ * kShareWhenLost);
+}
+
+// Swept before the plane registers for the first time: whoever reads the table then finds it filled.
+void KernelLoop::sweep(Instant now) {
+  const Duration before = cpu_time();
+  plane_.look(now);
+  tell_sight(plane_.sight(), once_);
+  const auto done = plane_.sweep(now, control_);
+  whole_ = done.has_value();
+  if (!done)
+    once_.warn("sweep", why_unlisted(done.error()));
+  else
+    once_.over("sweep", "the kernel's sockets can be listed again");
+  cost_ = cpu_time() - before;
+  swept_at_ = host::now();
+  sweep_at_ = now + later(every_, cost_ * (plane_.told_descriptor() >= 0 ? kShareWhenTold : kShare));
+}
+
+void KernelLoop::wait(Instant now) {
+  const Instant until = earlier(earlier(sweep_at_, hear_at_), earlier(now + kBeat, link_.next_deadline()));
+  for (const std::uint64_t token : poller_.wait(until)) {
+    if (token == kStop) stopping_ = true;
+    if (token == kBell) quiet(seam_.wake_plane());
+    if (token == kLink) link_.input(host::now());
+    if (token != kTold) continue;
+    poller_.remove(plane_.told_descriptor());
+    hear_at_ = now;
+  }
 }
 
 }  // namespace
@@ -81,52 +184,18 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   auto plane = kernel::Plane::open(table);
   if (!plane) return failed(why_unlisted(plane.error()));
   plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
+  if (auto listens = plane->listen(); !listens)
+    log_warning(fmt::format(
+        "the kernel does not tell what happens to its sockets ({}): changes are seen by the next sweep, and why a "
+        "connection ended is not known",
+        kernel::name(listens.error().kind)));
   // To see who has what open, to enter the networks of containers, and (CAP_NET_ADMIN) to end a connection on command.
   // CAP_SYS_PTRACE is also what a duplicate of somebody's descriptor takes, CAP_SYS_ADMIN what the BPF programs take
   // that are loaded by now.
   const auto kept = keep_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_NET_ADMIN});
   if (!kept) return kept;
-
-  const plane::ControlView control = seam->control();
-  Poller poller;
-  poller.add(stop.get(), kStop);
-  poller.add(seam->wake_plane(), kBell);
-  PlaneLink link(dir, *seam, {setup.incarnation, setup.kind, "kernel", true}, poller, kLink);
-  OnceLog once;
-  Instant sweep_at = Instant::unknown();
-  std::uint64_t events_told = 0;
-  std::uint64_t commands_told = 0;
-  bool whole = false;  // the latest sweep
   if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
-  for (bool stopping = false; !stopping && !link.told_to_stop();) {
-    const Instant now = host::now();
-    if (sweep_at <= now) {
-      // Swept before it registers for the first time: whoever reads the table then finds it filled.
-      const Duration before = cpu_time();
-      plane->look(now);
-      tell_sight(plane->sight(), once);
-      const auto done = plane->sweep(now, control);
-      whole = done.has_value();
-      if (!done)
-        once.warn("sweep", why_unlisted(done.error()));
-      else
-        once.over("sweep", "the kernel's sockets can be listed again");
-      sweep_at = now + later(sweep, (cpu_time() - before) * kShare);
-    }
-    if (whole) plane->beat(now);
-    plane->take_commands(now, control);
-    link.advance(now);
-    if (table.events_written() != events_told || table.commands_taken() != commands_told) ring(seam->wake_control());
-    events_told = table.events_written();
-    commands_told = table.commands_taken();
-    const auto ready = poller.wait(earlier(earlier(sweep_at, now + kBeat), link.next_deadline()));
-    for (const std::uint64_t token : ready) {
-      if (token == kStop) stopping = true;
-      if (token == kBell) quiet(seam->wake_plane());
-      if (token == kLink) link.input(host::now());
-    }
-  }
-  link.goodbye();
+  KernelLoop(dir, setup, *seam, table, std::move(*plane), sweep, stop.get()).run();
   return {};
 }
 

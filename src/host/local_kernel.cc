@@ -20,8 +20,7 @@ Result<LocalKernel> sweep_kernel() {
   auto plane = kernel::Plane::open(table);
   if (!plane) return failed(why_unlisted(plane.error()));
   if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
-  plane->look(now());
-  if (auto swept = plane->sweep(now(), seam->control()); !swept) return failed(why_unlisted(swept.error()));
+  if (auto swept = plane->look_and_sweep(now(), seam->control()); !swept) return failed(why_unlisted(swept.error()));
 
   const auto descriptors = seam->descriptors();
   auto table_memory = Mapping::of(descriptors[0], plane::table_bytes(setup.capacity), Mapping::Access::Read);

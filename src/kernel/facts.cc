@@ -42,7 +42,7 @@ std::uint32_t unsent_of(const Socket& socket) {
   return socket.send_queue - (counts_one && socket.send_queue > 0 ? 1U : 0U);
 }
 
-void set_reading(const Socket& socket, Record& record) {
+void set_reading(const Socket& socket, const Seen& seen, Record& record) {
   if (!is_receiving_closed(socket.state)) {
     record.end_of_stream_read = Known::No;  // there is none to read
     if (socket.is_whole || socket.state == State::SynReceived) record.unread = socket.receive_queue;
@@ -52,6 +52,7 @@ void set_reading(const Socket& socket, Record& record) {
     record.end_of_stream_read = fin_unread ? Known::No : Known::Unknown;
     record.unread = fin_unread ? socket.receive_queue - 1 : 0;
   }
+  if (seen.end_of_stream_read && record.end_of_stream_read == Known::Unknown) record.end_of_stream_read = Known::Yes;
 }
 
 // Two readings of one instant keep the first.
@@ -60,14 +61,16 @@ Instant settled(Instant before, Instant reading) {
 }
 
 void set_clocks(const Socket& socket, const Record* previous, const Seen& seen, Record& record) {
-  const bool entered = previous == nullptr ? seen.is_new : previous->state != socket.state;
+  const bool entered =
+      previous == nullptr ? seen.is_new || seen.entered_at.is_known() : previous->state != socket.state;
+  const Instant entered_at = seen.entered_at.is_known() ? seen.entered_at : seen.now;
   if (entered) {
-    record.state_entered = seen.now;
+    record.state_entered = entered_at;
   } else if (previous != nullptr) {
     record.state_entered = previous->state_entered;
   }
 
-  const Instant read_at = seen.now + socket.read_after;
+  const Instant read_at = socket.read_at;
   const Instant before_heard = previous != nullptr ? previous->last_heard : Instant::unknown();
   const Instant before_in = previous != nullptr ? previous->progress_in : Instant::unknown();
   const bool has_clocks = socket.is_whole && is_synchronized(socket.state);
@@ -80,7 +83,7 @@ void set_clocks(const Socket& socket, const Record* previous, const Seen& seen, 
 
   if (is_receiving_closed(socket.state)) {
     const bool fin_came = previous != nullptr ? !is_receiving_closed(previous->state) : seen.is_new;
-    record.progress_in = fin_came ? seen.now : before_in;
+    record.progress_in = fin_came ? entered_at : before_in;
   } else if (has_clocks && socket.octets_in > 0) {
     const Instant data = read_at - socket.since_data;
     record.progress_in = seen.is_quiet && before_in.is_known() ? before_in : settled(before_in, data);
@@ -126,18 +129,18 @@ plane::OwnTimer timer_of(Timer timer) {
 }
 
 // When it was heard or heard of for the first time that the kernel still tells: it lived then.
-Instant lived_by(const Socket& socket, Instant now) {
+Instant lived_by(const Socket& socket) {
   if (!socket.is_whole || !is_synchronized(socket.state)) return Instant::unknown();
-  return now + socket.read_after - later(socket.since_data, socket.since_ack);
+  return socket.read_at - later(socket.since_data, socket.since_ack);
 }
 
 // The last acceptable acknowledgment came with or after the segment that led into these states. Of FIN-WAIT-1 and
 // LAST-ACK the kernel keeps no clock that says so: the application's close led there.
-Instant in_state_by(const Socket& socket, Instant now) {
+Instant in_state_by(const Socket& socket) {
   switch (socket.state) {
-    case State::Established: return lived_by(socket, now);
+    case State::Established: return lived_by(socket);
     case State::FinWait2:
-    case State::CloseWait: return socket.is_whole ? now + socket.read_after - socket.since_ack : Instant::unknown();
+    case State::CloseWait: return socket.is_whole ? socket.read_at - socket.since_ack : Instant::unknown();
     case State::Closed:
     case State::Listen:
     case State::SynSent:
@@ -154,15 +157,15 @@ std::uint16_t saturated(std::uint32_t count) { return static_cast<std::uint16_t>
 
 }  // namespace
 
-plane::Beside beside_of(const Socket& socket, const Record& record, const Held& who, Holders& holders, Instant now) {
+plane::Beside beside_of(const Socket& socket, const Record& record, const Held& who, Holders& holders) {
   plane::Beside beside;
   beside.network = socket.key.network;
   beside.timer = timer_of(socket.timer);
   beside.retries = socket.timer_retries;
-  if (socket.timer != Timer::None) beside.fires = now + socket.read_after + socket.expires;
-  beside.in_state_by = in_state_by(socket, now);
+  if (socket.timer != Timer::None) beside.fires = socket.read_at + socket.expires;
+  beside.in_state_by = in_state_by(socket);
 
-  const Instant lived = lived_by(socket, now);
+  const Instant lived = lived_by(socket);
   const bool has_holders = record.holder == Holder::Held || record.holder == Holder::AcceptQueue;
   // Of a socket that may be younger than the look, the look says nothing.
   const bool looked = holders.looked_at().is_known() && lived.is_known() && lived < holders.looked_at();
@@ -195,7 +198,7 @@ Record record_of(const Socket& socket, const Record* previous, const Seen& seen)
   record.receive_shut = socket.receive_shut && record.holder == Holder::Held && !is_receiving_closed(socket.state);
   record.send_shut = socket.send_shut || is_sending_closed(socket.state);
   record.heard = socket.is_whole ? socket.segments_in : plane::kUnknownCount;
-  set_reading(socket, record);
+  set_reading(socket, seen, record);
   set_clocks(socket, previous, seen, record);
   set_sending(socket, seen, record);
   record.can_probe = is_askable(socket);

@@ -16,11 +16,12 @@
 //                  at all while strangers send.
 //   attempts       the kernel's own transmissions since the sweep that saw the count of segments move: rather too few.
 //                  At first sight all that the kernel counts, some of which may be older than the last segment heard.
-//   progress_in    last in-order data; once the peer's FIN is in, the sweep that saw it come, else unknown: the kernel
-//                  keeps no clock for a FIN.
-//   state_entered  the sweep that saw the change (or saw the connection appear), else unknown: late by less than the
-//                  time between two sweeps.
-//   end_of_stream_read  No is certain; Yes cannot be proven here (a FIN that came with data counts as read with it).
+//   progress_in    last in-order data; once the peer's FIN is in, when it came, as state_entered: the kernel keeps no
+//                  clock for a FIN.
+//   state_entered  when the kernel told of the change (bpf_events.h); where it does not, the sweep that saw it (or saw
+//                  the connection appear), late by less than the time between two sweeps; else unknown.
+//   end_of_stream_read  No is certain; Yes where the kernel told of the read that returned 0. A dump cannot prove it (a
+//                  FIN that came with data counts as read with it).
 //   receive_shut   only before the peer's FIN: from then on the kernel says so itself.
 // Never known: progress_out, when the oldest unacknowledged octet was first sent, soft_error. Probes are those that
 // adieu commanded (probe.h); the kernel's own keepalives without an answer are Socket::probes.
@@ -51,18 +52,19 @@ inline constexpr Duration kTick = milliseconds(20);
 inline constexpr std::uint8_t kR1 = 3;
 
 struct Seen {
-  Instant now;             // of the sweep
-  bool is_new = false;     // not there in the sweep before, which missed nothing: it came into being since
-  bool is_quiet = false;   // no segment has come in since the previous record
-  bool has_heard = false;  // some have; with neither, nobody knows
+  Instant now;                      // of the sweep
+  bool is_new = false;              // not there in the sweep before, which missed nothing: it came into being since
+  bool is_quiet = false;            // no segment has come in since the previous record
+  bool has_heard = false;           // some have; with neither, nobody knows
+  Instant entered_at{};             // its state, as the kernel told; unknown(): it did not
+  bool end_of_stream_read = false;  // the kernel told so
   // Retransmissions and zero-window probes that the kernel counts and that went out before a segment came in last.
   std::uint8_t retransmits_answered = 0;
   std::uint8_t probes_answered = 0;
 };
 
 // `who`: who has it open, or the listener in whose accept queue it waits.
-plane::Beside beside_of(const Socket& socket, const plane::Record& record, const Held& who, Holders& holders,
-                        Instant now);
+plane::Beside beside_of(const Socket& socket, const plane::Record& record, const Held& who, Holders& holders);
 
 // `previous`: what was published of this connection before, if anything.
 plane::Record record_of(const Socket& socket, const plane::Record* previous, const Seen& seen);

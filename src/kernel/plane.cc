@@ -2,7 +2,9 @@
 #include "kernel/plane.h"
 
 #include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "kernel/proc_holdings.h"
@@ -16,6 +18,35 @@ struct Into {
   const plane::ControlView& control;
   std::uint32_t network;
 };
+
+// What is in the caller's network, to be seen later.
+struct Dump {
+  std::vector<Socket> listeners;
+  std::vector<Socket> connections;
+  std::expected<void, Error> taken;
+
+  void take() {
+    auto diag = Diag::open();
+    if (!diag) {
+      taken = std::unexpected(diag.error());
+      return;
+    }
+    const Visit keep = [](void* context, const Socket& socket) {
+      static_cast<std::vector<Socket>*>(context)->push_back(socket);
+    };
+    taken = diag->dump_listeners(keep, &listeners);
+    if (taken) taken = diag->dump(keep, &connections);
+  }
+};
+
+constexpr std::uint32_t kHeard =
+    bit(BpfEventKind::StateChanged) | bit(BpfEventKind::ResetReceived) | bit(BpfEventKind::EndOfStreamRead);
+// Some 50,000 events: what 5,000 connections a second tell in two seconds.
+constexpr std::size_t kRingOctets = std::size_t{4} << 20;
+constexpr std::size_t kBatch = 512;
+constexpr unsigned kMostBatches = 128;  // a ring of them
+// So many questions to the kernel take some ten milliseconds; what is left of them the next sweep sees.
+constexpr unsigned kMostLookedAtAgain = 1024;
 
 }  // namespace
 
@@ -85,11 +116,79 @@ std::expected<void, Error> Plane::see_all(Network& network, const plane::Control
   return network.diag.dump(see, &into);
 }
 
+std::expected<void, Error> Plane::listen() {
+  auto events = BpfEvents::open(kRingOctets, kHeard);
+  if (!events) return std::unexpected(events.error());
+  events_ = std::make_unique<BpfEvents>(std::move(*events));
+  return {};
+}
+
+Heard Plane::hear(Instant now, const plane::ControlView& control) {
+  Heard heard;
+  if (!events_) return heard;
+  sweep_->hear(now);
+  std::vector<BpfEvent> batch(kBatch);
+  for (unsigned i = 0; i < kMostBatches; ++i) {
+    const std::size_t told = events_->poll(batch);
+    heard.anything = heard.anything || told > 0;
+    for (std::size_t n = 0; n < told; ++n)
+      if (networks_.find(batch[n].network) != nullptr) sweep_->tell(batch[n]);
+    if (told < batch.size()) break;
+  }
+  for (unsigned i = 0; i < kMostLookedAtAgain; ++i) {
+    const auto key = sweep_->poll_told();
+    if (!key) break;
+    heard.anything = true;
+    look_again(*key, control);
+  }
+  heard.lost = events_->lost() != events_lost_;
+  return heard;
+}
+
+void Plane::look_again(const SocketKey& key, const plane::ControlView& control) {
+  Network* const network = networks_.find(key.network);
+  if (network == nullptr) return;
+  auto found = network->diag.find(key);
+  if (!found) return;  // the next sweep finds out
+  if (!*found) return sweep_->absent(key.cookie);
+  (*found)->key.network = key.network;
+  sweep_->see(**found, control);
+}
+
 std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& control) {
   take_commands(now, control);
+  if (events_) events_lost_ = events_->lost();
   sweep_->begin(now);
   for (Network& network : networks_.all())
     if (auto seen = see_all(network, control); !seen) return seen;
+  if (auto seen = see_rest(control); !seen) return seen;
+  table_->beat(now);
+  return {};
+}
+
+std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::ControlView& control) {
+  Dump own;
+  std::thread dumping([&own] { own.take(); });
+  look(now);
+  dumping.join();
+  if (!own.taken) return own.taken;
+  sweep_->begin(now);
+  const std::uint32_t inode = networks_.own().inode;
+  for (Socket& listener : own.listeners) {
+    listener.key.network = inode;
+    sweep_->see_listener(listener);
+  }
+  for (Socket& socket : own.connections) {
+    socket.key.network = inode;
+    sweep_->see(socket, control);
+  }
+  for (Network& network : networks_.all())
+    if (network.inode != inode)
+      if (auto seen = see_all(network, control); !seen) return seen;
+  return see_rest(control);
+}
+
+std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
   // A dump can miss a socket that is there (sock_diag.h): it is gone when the kernel does not know its name either. One
   // whose network is no more is gone with it.
   while (const auto missing = sweep_->poll_missing()) {
@@ -105,7 +204,6 @@ std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& c
     }
   }
   sweep_->finish();
-  table_->beat(now);
   return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "kernel/act.h"
+#include "kernel/bpf_events.h"
 #include "kernel/bpf_holdings.h"
 #include "kernel/facts.h"
 #include "kernel/holders.h"
@@ -33,6 +34,12 @@ struct Sight {
   bool by_bpf = false;  // descriptors are listed by the kernel, references included; else by a walk of /proc
 };
 
+// What one call of hear() met.
+struct Heard {
+  bool anything = false;  // more may have come since: hear again in a while
+  bool lost = false;      // something, since the latest sweep began: sweep soon
+};
+
 class Plane {
  public:
   // `table` outlives the plane, has room for what stands beside a record and no other writer. Of the abilities that it
@@ -51,8 +58,17 @@ class Plane {
   // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
   // not whole, and the heartbeat stands still; the next call starts afresh.
   [[nodiscard]] std::expected<void, Error> sweep(Instant now, const plane::ControlView& control);
+  // A look and a sweep at once, for whoever asks but once: the kernel is asked for its sockets by a thread of its own.
+  [[nodiscard]] std::expected<void, Error> look_and_sweep(Instant now, const plane::ControlView& control);
   // Commands alone, for a host that answers them between two sweeps.
   void take_commands(Instant now, const plane::ControlView& control);
+
+  // From now on the kernel tells what happens; an error says why it does not.
+  [[nodiscard]] std::expected<void, Error> listen();
+  // Readable (epoll) while it has told something that hear() has not read; -1: it does not tell.
+  int told_descriptor() const { return events_ ? events_->descriptor() : -1; }
+  // Brings the table up to what it told since, between two sweeps.
+  Heard hear(Instant now, const plane::ControlView& control);
 
   // The plane lives, and what it said last holds; not after a sweep that failed.
   void beat(Instant now) { table_->beat(now); }
@@ -66,7 +82,9 @@ class Plane {
 
  private:
   Plane(plane::TableWriter& table, Networks networks);
+  void look_again(const SocketKey& key, const plane::ControlView& control);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
+  std::expected<void, Error> see_rest(const plane::ControlView& control);
   void answer(std::uint64_t number, Instant now, const plane::ControlView& control);
   plane::Outcome obey(const plane::Command& command, plane::Receipt& receipt);
   plane::Abilities able() const;
@@ -80,6 +98,8 @@ class Plane {
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
+  std::unique_ptr<BpfEvents> events_;      // null: likewise, or nobody listens
+  std::uint64_t events_lost_ = 0;          // when the latest sweep began
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
   std::unique_ptr<Holders> holders_ = std::make_unique<Holders>();
   std::unique_ptr<Sweep> sweep_;

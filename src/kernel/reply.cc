@@ -113,7 +113,7 @@ State state_of(std::uint8_t kernel_state) {
   }
 }
 
-Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit visit, void* context) {
+Replies read_replies(Bytes batch, const Asked& asked, Instant read_at, Visit visit, void* context) {
   Replies replies;
   int left = static_cast<int>(batch.size());
   const void* at = batch.data();
@@ -130,7 +130,7 @@ Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit
         break;
       }
       Socket socket;
-      socket.read_after = read_after;
+      socket.read_at = read_at;
       if (read_socket(message, asked.listeners, socket)) {
         ++replies.sockets;
         visit(context, socket);

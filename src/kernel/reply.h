@@ -28,8 +28,8 @@ struct Asked {
   bool listeners = false;  // and no connections
 };
 
-// `batch` is aligned to 4 octets. Each socket in it is visited, in its order, as read `read_after` the question.
-Replies read_replies(Bytes batch, const Asked& asked, Duration read_after, Visit visit, void* context);
+// `batch` is aligned to 4 octets. Each socket in it is visited, in its order, as read `read_at`.
+Replies read_replies(Bytes batch, const Asked& asked, Instant read_at, Visit visit, void* context);
 
 // The state that the kernel calls by this number; Closed, if by none.
 State state_of(std::uint8_t kernel_state);

@@ -65,7 +65,6 @@ void Diag::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket
 std::expected<Diag, Error> Diag::open() {
   Diag diag;
   diag.buffer_ = std::make_unique<std::uint32_t[]>(kBufferBytes / sizeof(std::uint32_t));
-  diag.began_ = clock_now();
   if (auto connected = diag.connect(); !connected) return std::unexpected(connected.error());
   return diag;
 }
@@ -81,8 +80,6 @@ std::expected<void, Error> Diag::connect() {
   }
   return {};
 }
-
-Duration Diag::elapsed() const { return clock_now() - began_; }
 
 // A dump of the family, or one socket of it by name.
 std::expected<void, Error> Diag::ask(What what, Family family, std::uint32_t states, const SocketKey* key,
@@ -111,7 +108,7 @@ std::expected<void, Error> Diag::ask(What what, Family family, std::uint32_t sta
   std::memcpy(mnl_nlmsg_put_extra_header(message, sizeof request), &request, sizeof request);
   // The kernel writes the first part of its answer before this returns.
   if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return failure(errno);
-  answered_after_ = elapsed();
+  answered_at_ = clock_now();
   return {};
 }
 
@@ -125,11 +122,11 @@ std::expected<Replies, Error> Diag::receive(const Asked& asked, Visit visit, voi
     socket_.reset();  // a dump may still be running in it
     return failure(code);
   }
-  const Duration read_after = answered_after_;
-  answered_after_ = elapsed();  // taking one part made the kernel write the next
+  const Instant read_at = answered_at_;
+  answered_at_ = clock_now();  // taking one part made the kernel write the next
   const void* answer = buffer_.get();
   const Bytes batch{static_cast<const std::uint8_t*>(answer), static_cast<std::size_t>(length)};
-  const Replies replies = read_replies(batch, asked, read_after, visit, context);
+  const Replies replies = read_replies(batch, asked, read_at, visit, context);
   if (replies.malformed) {
     socket_.reset();
     return failure(EPROTO);
@@ -168,7 +165,6 @@ std::expected<void, Error> Diag::dump_listeners(Visit visit, void* context) {
 }
 
 std::expected<void, Error> Diag::dump_states(std::uint32_t states, Visit visit, void* context) {
-  began_ = clock_now();
   // IPv4 first: a connection request to a dual-stack listener is of family IPv4, and its socket, later, of IPv6. The
   // other way round, one that grew up between the two dumps would be in neither.
   if (auto v4 = dump_family(Family::V4, states, visit, context); !v4) return v4;

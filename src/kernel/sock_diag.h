@@ -55,13 +55,11 @@ class Diag {
   std::expected<void, Error> dump_states(std::uint32_t states, Visit visit, void* context);
   std::expected<void, Error> dump_family(Family family, std::uint32_t states, Visit visit, void* context);
   std::expected<bool, Error> dump_once(Family family, std::uint32_t states, Visit visit, void* context);
-  Duration elapsed() const;
 
   std::unique_ptr<mnl_socket, Close> socket_;  // null after a failure that left it in an unknown condition
   std::unique_ptr<std::uint32_t[]> buffer_;
   std::uint32_t number_ = 0;  // of the latest question
-  Instant began_;             // the latest dump
-  Duration answered_after_;   // when the kernel wrote the answer that we receive next
+  Instant answered_at_;       // when the kernel wrote the answer that we receive next
 };
 
 }  // namespace adieu::kernel

@@ -77,7 +77,7 @@ struct Socket {
   bool peer_window_known = false;  // kernels since 5.4 tell
   std::uint32_t peer_window = 0;
 
-  Duration read_after;  // when the kernel said this: so long after the latest dump began
+  Instant read_at;  // when the kernel said this
 };
 
 }  // namespace adieu::kernel

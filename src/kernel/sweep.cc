@@ -24,6 +24,7 @@ void Sweep::begin(Instant now) {
   cursor_ = 0;
   counts_ = {};
   listeners_.clear();
+  told_.clear();  // it sees them all
 }
 
 // What waits in an accept queue belongs to whoever has the listener open: the one at its address, or at any.
@@ -49,8 +50,12 @@ void Sweep::see(const Socket& socket, const plane::ControlView& control) {
 }
 
 void Sweep::open(const Socket& socket, const plane::ControlView& control) {
-  const plane::Record record =
-      record_of(socket, nullptr, {.now = now_, .is_new = previous_missed_none_, .is_quiet = false});
+  const auto newcomer = newcomers_.find(socket.key.cookie);
+  const Told told = newcomer != newcomers_.end() ? newcomer->second.told : Told{};
+  if (newcomer != newcomers_.end()) newcomers_.erase(newcomer);
+  const plane::Record record = record_of(
+      socket, nullptr,
+      {.now = now_, .is_new = previous_missed_none_, .is_quiet = false, .entered_at = told.entered(socket.state)});
   const auto slot = table_.open(record, control);
   if (!slot) {
     ++counts_.refused;
@@ -64,7 +69,7 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
                          .segments_in = socket.segments_in,
                          .counts_segments = socket.is_whole};
   slots_.emplace(socket.key.cookie, *slot);
-  table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_, now_));
+  table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_));
   table_.event(plane::EventKind::Opened, *slot);
   ++counts_.opened;
   ++counts_.seen;
@@ -84,10 +89,12 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
                                     .is_new = false,
                                     .is_quiet = is_quiet,
                                     .has_heard = counts && !is_quiet,
+                                    .entered_at = connection.told.entered(socket.state),
+                                    .end_of_stream_read = connection.told.end_of_stream_read,
                                     .retransmits_answered = connection.retransmits,
                                     .probes_answered = connection.probes});
   if (now_ < connection.unaskable_until) record.can_probe = false;
-  record.beside = beside_of(socket, record, held_by(socket, record), holders_, now_);
+  record.beside = beside_of(socket, record, held_by(socket, record), holders_);
   if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
@@ -99,6 +106,8 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   connection.interface = socket.key.interface;
   connection.segments_in = socket.segments_in;
   connection.counts_segments = socket.is_whole;
+  connection.told.at = Instant::unknown();
+  connection.told.is_waiting = false;
 }
 
 std::optional<SocketKey> Sweep::poll_missing() {
@@ -124,7 +133,7 @@ SocketKey Sweep::key_of(std::uint32_t slot) const {
 void Sweep::vanished(std::uint64_t cookie) {
   const auto known = slots_.find(cookie);
   ADIEU_ASSERT(known != slots_.end() && connections_[known->second].sweep != sweep_);
-  end(known->second, EndReason::Vanished, 0);
+  end(known->second, reason_of_absence(known->second), 0);
   ++counts_.vanished;
 }
 
@@ -155,6 +164,7 @@ void Sweep::end(std::uint32_t slot, EndReason reason, std::uint64_t verdict) {
 
 void Sweep::finish() {
   ADIEU_ASSERT(!poll_missing());
+  newcomers_.clear();  // the sweep has met them, or they are gone
   // What had no slot is not new when it gets one.
   previous_missed_none_ = counts_.refused == 0;
 }

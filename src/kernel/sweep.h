@@ -5,16 +5,20 @@
 //
 // A sweep is begin(), see() for each socket in any order and any number of times, then poll_missing() until it is
 // empty, each answered with see() (it is there after all) or vanished(), then finish(). A sweep that is broken off
-// before poll_missing() ends nothing: begin() starts the next one. One thread.
+// before poll_missing() ends nothing: begin() starts the next one. Between two sweeps, tell() what the kernel told,
+// then poll_told() until it is empty, each answered with see() or absent(). What was told and not asked about, the next
+// sweep sees. One thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/bpf_events.h"
 #include "kernel/holders.h"
 #include "kernel/socket.h"
 #include "plane/control_block.h"
@@ -29,6 +33,9 @@ struct SweepCounts {
   std::uint32_t refused = 0;  // sockets for which the table had no slot
 };
 
+// Newcomers beyond are left to the next sweep.
+inline constexpr std::size_t kMostNewcomers = 65536;
+
 class Sweep {
  public:
   // Both outlive the sweep. `table` has room for what stands beside a record, and no other writer.
@@ -40,6 +47,11 @@ class Sweep {
   void see_listener(const Socket& listener) { listeners_.push_back(listener); }
   void see(const Socket& socket, const plane::ControlView& control);
   void vanished(std::uint64_t cookie);
+  // At `now`, between two sweeps: what was told since, in its order.
+  void hear(Instant now) { now_ = now; }
+  void tell(const BpfEvent& event);
+  // What poll_told() named is not there (any more).
+  void absent(std::uint64_t cookie);
   // Its peer has been asked.
   void asked(std::uint32_t slot, Instant now);
   // It has timers of its own that forbid a question, which no dump tells. For a minute it counts as one that has none.
@@ -51,12 +63,29 @@ class Sweep {
   // output
   // The next connection that this sweep has not met, by slot; nullopt: all others are accounted for.
   std::optional<SocketKey> poll_missing();
+  // The next socket of which the kernel has told something that only a look at it explains.
+  std::optional<SocketKey> poll_told();
   // Of a slot that holds a live connection.
   SocketKey key_of(std::uint32_t slot) const;
   const SweepCounts& counts() const { return counts_; }
   std::size_t connections() const { return slots_.size(); }
 
  private:
+  // What the kernel told of a socket, and no sweep has seen yet.
+  struct Told {
+    State state = State::Closed;  // that it entered last; Closed, of one that lives: it may have left a minisock behind
+    Instant at{};                 // unknown(): nothing was told
+    bool is_waiting = false;      // in told_
+    bool was_reset = false;
+    bool end_of_stream_read = false;
+
+    // When it came into the state in which it is seen; unknown(): that was not told.
+    Instant entered(State seen) const;
+  };
+  struct Newcomer {
+    SocketKey key;
+    Told told;
+  };
   struct Connection {
     std::uint64_t cookie = 0;  // 0: the slot holds no live connection
     std::uint32_t sweep = 0;   // in which it was met last
@@ -68,11 +97,15 @@ class Sweep {
     std::uint8_t retransmits = 0;
     std::uint8_t probes = 0;
     Instant unaskable_until{};
+    Told told{};
   };
 
   void meet(std::uint32_t slot, const Socket& socket);
   void open(const Socket& socket, const plane::ControlView& control);
   void end(std::uint32_t slot, EndReason reason, std::uint64_t verdict);
+  void tell_of_newcomer(const BpfEvent& event);
+  void ask_about(std::uint64_t cookie, Told& told);
+  EndReason reason_of_absence(std::uint32_t slot) const;
 
   Held held_by(const Socket& socket, const plane::Record& record);
 
@@ -81,6 +114,8 @@ class Sweep {
   std::vector<Socket> listeners_;
   std::unordered_map<std::uint64_t, std::uint32_t> slots_;  // by cookie; looked up only, never walked
   std::vector<Connection> connections_;                     // by slot
+  std::deque<std::uint64_t> told_;                          // cookies to ask about
+  std::unordered_map<std::uint64_t, Newcomer> newcomers_;   // of which nothing but what was told is known
   Instant now_;
   std::uint32_t sweep_ = 0;
   std::uint32_t cursor_ = 0;           // of poll_missing()

@@ -91,7 +91,8 @@ void Engine::Impl::finish(std::uint32_t slot, const plane::Record& record) {
         case EndReason::None:
         case EndReason::BothClosed:
         case EndReason::PlaneFailed:
-        case EndReason::Vanished: break;
+        case EndReason::Vanished:
+        case EndReason::OwnTimer: break;
       }
     }
     if (cell.accepted) wakes.push_back({socket, {}});

@@ -31,7 +31,7 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/leak
 IS_ROOT = os.getuid() == 0  # of the machine, not of a user namespace of our own
 HERE, THERE, GONE = "10.79.0.1", "10.79.0.2", "10.79.0.3"
 # Whether the kernel plane tells a reset that came in from other ends: once it hears of them (kernel/bpf_events.h).
-RESETS_ARE_HEARD = False
+RESETS_ARE_HEARD = True
 PATIENCE = 15  # seconds for the kernel to get where a story wants it
 # Services live below 32768; a run at the same time has other ports.
 ports = iter(range(10000 + os.getpid() % 700 * 30, 32000))

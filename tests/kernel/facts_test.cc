@@ -18,6 +18,7 @@ Socket held(State state) {
   socket.state = state;
   socket.inode = 1;
   socket.is_whole = true;
+  socket.read_at = kNow;
   socket.since_data = seconds(9);
   socket.since_ack = seconds(7);
   return socket;
@@ -54,7 +55,7 @@ TEST(Facts, TakeTheLaterOfDataAndAcknowledgmentForLastHeard) {
 
 TEST(Facts, CountFromTheMomentThatTheKernelWroteThemDown) {
   Socket socket = held(State::Established);
-  socket.read_after = milliseconds(250);
+  socket.read_at = kNow + milliseconds(250);
   EXPECT_EQ(first(socket).last_heard, kNow - seconds(7) + milliseconds(250));
 }
 
@@ -184,6 +185,7 @@ TEST(Facts, HearASegmentThatNeitherClockTellsOfWhenTheSweepSeesIt) {
   EXPECT_EQ(before.heard, 9U);
   socket.since_data = socket.since_data + seconds(30);
   socket.since_ack = socket.since_ack + seconds(30);
+  socket.read_at = kNow + seconds(30);
   Seen seen{.now = kNow + seconds(30), .is_new = false, .is_quiet = true};
   EXPECT_EQ(record_of(socket, &before, seen).last_heard, before.last_heard);
   seen.is_quiet = false;

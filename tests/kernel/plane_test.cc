@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/kernel/bpf.h"
 #include "tests/kernel/namespace.h"
 #include "tests/kernel/table.h"
 
@@ -252,7 +253,7 @@ TEST_F(KernelPlane, ShowsAnOrphanWithTheTimerThatWillEndItAndThenItsEnd) {
 
   EXPECT_TRUE(eventually([&] { return sweep(), table->writer.is_ended(id); }));
   const Record ended = table->read(*slot);
-  EXPECT_EQ(ended.reason, EndReason::Vanished);
+  EXPECT_EQ(ended.reason, EndReason::OwnTimer);
   EXPECT_EQ(ended.state, State::FinWait2);
   EXPECT_EQ(ended.ended_by, 0U);
   // Its peer lives on, and knows nothing.
@@ -508,6 +509,79 @@ TEST_F(KernelPlane, SweepsFiveThousandSockets) {
   EXPECT_EQ(table->vanished(), 5000U);
   std::printf("5000 sockets: first sweep %.1f ms, second %.1f ms, all vanished %.1f ms\n",
               (opened - began).seconds() * 1e3, (again - opened).seconds() * 1e3, (ended - closed).seconds() * 1e3);
+}
+
+// --- between two sweeps, by what the kernel tells
+
+class KernelTells : public KernelPlane {
+ protected:
+  void SetUp() override {
+    KernelPlane::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    const auto listens = plane->listen();
+    SKIP_WITHOUT_BPF(listens);
+  }
+  bool hear() { return plane->hear(monotonic_now(), table->view).anything; }
+  // In the table without any sweep.
+  std::optional<std::uint32_t> slot(const Endpoint& local, const Endpoint& remote) {
+    hear();
+    return table->slot_of(local, remote);
+  }
+};
+
+TEST_F(KernelTells, OfAConnectionFromTheHandshakeToTimeWait) {
+  const Fd listener = listens(kLoopback4);
+  Pair pair = connected(listener, kLoopback4);
+  const auto client = slot(pair.client_name, pair.server_name);
+  const auto server = slot(pair.server_name, pair.client_name);
+  ASSERT_TRUE(client && server);
+  EXPECT_EQ(table->read(*server).holder, Holder::Held);
+  const Instant before = monotonic_now();
+  ASSERT_EQ(shutdown(pair.client.get(), SHUT_WR), 0);
+  // The peer's acknowledgment may be delayed.
+  EXPECT_TRUE(eventually([&] { return hear(), table->read(*client).state == State::FinWait2; }));
+  EXPECT_EQ(table->read(*server).state, State::CloseWait);
+  for (const auto one : {*client, *server}) {
+    EXPECT_GE(table->read(one).state_entered, before);
+    EXPECT_LE(table->read(one).state_entered, monotonic_now());
+  }
+  EXPECT_NE(table->read(*server).end_of_stream_read, Known::Yes);
+  EXPECT_EQ(receives(pair.server), "");
+  hear();
+  EXPECT_EQ(table->read(*server).end_of_stream_read, Known::Yes);
+  pair.server.close();
+  hear();
+  EXPECT_EQ(table->read(*client).state, State::TimeWait);
+  EXPECT_EQ(table->read(*server).reason, EndReason::BothClosed);
+  EXPECT_FALSE(hear()) << "nothing happens any more";
+}
+
+TEST_F(KernelTells, WhyEachConnectionEnded) {
+  const Fd listener = listens(kLoopback6);
+  Pair reset = connected(listener, kLoopback6);
+  Pair unread = connected(listener, kLoopback6);
+  sends(unread.client, "nobody reads this");
+  const auto aborting = slot(reset.client_name, reset.server_name);
+  const auto was_reset = slot(reset.server_name, reset.client_name);
+  const auto left_unread = slot(unread.server_name, unread.client_name);
+  ASSERT_TRUE(aborting && was_reset && left_unread);
+  aborts(reset.client);
+  unread.server.close();
+  hear();
+  EXPECT_EQ(table->read(*aborting).reason, EndReason::Aborted);
+  EXPECT_EQ(table->read(*was_reset).reason, EndReason::PeerReset);
+  EXPECT_EQ(table->read(*left_unread).reason, EndReason::Aborted);
+}
+
+TEST_F(KernelTells, OfAnOrphanAsSoonAsItIsOne) {
+  const Fd listener = listens(kLoopback4);
+  Pair pair = connected(listener, kLoopback4);
+  const auto client = slot(pair.client_name, pair.server_name);
+  ASSERT_TRUE(client);
+  pair.client.close();
+  // The peer's acknowledgment may be delayed.
+  EXPECT_TRUE(eventually([&] { return hear(), table->read(*client).state == State::FinWait2; }));
+  EXPECT_EQ(table->read(*client).holder, Holder::Orphan);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ namespace adieu::kernel {
 namespace {
 
 constexpr Asked kAsked{.number = 9, .port = 77};
+constexpr Instant kAnsweredAt{seconds(5).ns};
 
 inet_diag_msg a_socket() {
   inet_diag_msg said{};
@@ -74,7 +75,7 @@ class Batch {
   Replies read(std::vector<Socket>& sockets, std::size_t cut = 0) const {
     const Visit keep = [](void* to, const Socket& socket) { static_cast<std::vector<Socket>*>(to)->push_back(socket); };
     const auto length = static_cast<std::size_t>(end_ - octets_.data());
-    return read_replies({octets_.data(), length - cut}, kAsked, milliseconds(3), keep, &sockets);
+    return read_replies({octets_.data(), length - cut}, kAsked, kAnsweredAt, keep, &sockets);
   }
 
  private:
@@ -98,7 +99,7 @@ TEST(Reply, ReadsTheNameOfASocket) {
   EXPECT_EQ(sockets[0].key.cookie, (std::uint64_t{1} << 32) + 5);
   EXPECT_EQ(sockets[0].key.local, (Endpoint{.address = Address::v4(10, 0, 0, 1), .port = 80}));
   EXPECT_EQ(sockets[0].key.remote, (Endpoint{.address = Address::v4(10, 0, 0, 2), .port = 4000}));
-  EXPECT_EQ(sockets[0].read_after, milliseconds(3));
+  EXPECT_EQ(sockets[0].read_at, kAnsweredAt);
   EXPECT_FALSE(sockets[0].is_whole);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "kernel/probe.h"
@@ -34,17 +35,38 @@ struct World {
   void sweep(const std::vector<Socket>& seen, const std::vector<Socket>& hidden = {}) {
     now = now + seconds(1);
     sweeper.begin(now);
-    for (const Socket& s : seen) sweeper.see(s, table.view);
+    for (const Socket& s : seen) see(s);
     while (const auto missing = sweeper.poll_missing()) {
       const auto there = std::ranges::find(hidden, *missing, &Socket::key);
       if (there != hidden.end()) {
-        sweeper.see(*there, table.view);
+        see(*there);
       } else {
         sweeper.vanished(missing->cookie);
       }
     }
     sweeper.finish();
   }
+  // What the kernel told, and then its answers, for which it knows `there`.
+  void hear(const std::vector<BpfEvent>& told, const std::vector<Socket>& there = {}) {
+    now = now + seconds(1);
+    sweeper.hear(now);
+    for (const BpfEvent& event : told) sweeper.tell(event);
+    while (const auto asked = sweeper.poll_told()) {
+      questions.push_back(asked->cookie);
+      const auto found = std::ranges::find(there, *asked, &Socket::key);
+      if (found != there.end()) {
+        see(*found);
+      } else {
+        sweeper.absent(asked->cookie);
+      }
+    }
+  }
+  void see(Socket s) {
+    s.read_at = now;
+    sweeper.see(s, table.view);
+  }
+  // Of the only connection there ever was.
+  plane::Record only() const { return table.read(0); }
   std::optional<std::uint32_t> slot_of(std::uint64_t cookie) const {
     const Socket s = socket(cookie);
     return table.slot_of(s.key.local, s.key.remote);
@@ -54,7 +76,27 @@ struct World {
   Holders holders;
   Sweep sweeper{table.writer, holders};
   Instant now{seconds(100).ns};
+  std::vector<std::uint64_t> questions;  // cookies, in the order in which they were asked about
 };
+
+BpfEvent changed(std::uint64_t cookie, State from, State to, Instant when, int error = 0) {
+  BpfEvent event;
+  event.kind = BpfEventKind::StateChanged;
+  event.cookie = cookie;
+  event.local = socket(cookie).key.local;
+  event.remote = socket(cookie).key.remote;
+  event.old_state = from;
+  event.new_state = to;
+  event.when = when;
+  event.error = error;
+  return event;
+}
+BpfEvent told(BpfEventKind kind, std::uint64_t cookie) {
+  BpfEvent event;
+  event.kind = kind;
+  event.cookie = cookie;
+  return event;
+}
 
 TEST(Sweep, WhoHasBeenAskedAsOftenAsMayBeCannotBeAskedAgainUntilHeard) {
   World world;
@@ -215,6 +257,151 @@ TEST(Sweep, HintsAtEachOpeningChangeAndEnd) {
     ASSERT_TRUE(event);
     EXPECT_EQ(event->kind, expected[number - 1]);
   }
+}
+
+// --- between two sweeps, by what the kernel tells
+
+TEST(WhatTheKernelTells, IsAStateWithTheMomentAtWhichItBegan) {
+  World world;
+  world.sweep({socket(1)});
+  const Instant when = world.now + milliseconds(250);
+  world.hear({changed(1, State::Established, State::CloseWait, when)}, {socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().state, State::CloseWait);
+  EXPECT_EQ(world.only().state_entered, when);
+  EXPECT_EQ(world.only().progress_in, when) << "the FIN came then";
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().state_entered, when) << "a sweep keeps what was told";
+}
+
+TEST(WhatTheKernelTells, IsAskedAboutOnceHoweverMuchItIs) {
+  World world;
+  world.sweep({socket(1)});
+  world.hear({changed(1, State::Established, State::FinWait1, world.now),
+              changed(1, State::FinWait1, State::FinWait2, world.now)},
+             {socket(1, State::FinWait2)});
+  EXPECT_EQ(world.questions, std::vector<std::uint64_t>{1});
+  EXPECT_EQ(world.only().state, State::FinWait2);
+}
+
+TEST(WhatTheKernelTells, ShowsANewConnectionBeforeAnySweepDoes) {
+  World world;
+  const Instant when = world.now;
+  world.hear({changed(1, State::SynReceived, State::Established, when)}, {socket(1)});
+  EXPECT_EQ(world.only().state, State::Established);
+  EXPECT_EQ(world.only().state_entered, when);
+  world.sweep({socket(1)});
+  EXPECT_EQ(world.table.writer.totals().opened, 1U);
+}
+
+TEST(WhatTheKernelTells, LeavesOutAConnectionThatHasComeAndGone) {
+  World world;
+  world.hear({changed(1, State::SynReceived, State::Established, world.now),
+              changed(1, State::Established, State::CloseWait, world.now),
+              changed(1, State::CloseWait, State::LastAck, world.now),
+              changed(1, State::LastAck, State::Closed, world.now)});
+  EXPECT_TRUE(world.questions.empty());
+  EXPECT_EQ(world.table.writer.totals().opened, 0U);
+}
+
+TEST(WhatTheKernelTells, DoesNotNameASocketThatHasNoPortYet) {
+  World world;
+  BpfEvent connecting = changed(1, State::Closed, State::SynSent, world.now);
+  connecting.local.port = 0;
+  world.hear({connecting});
+  EXPECT_TRUE(world.questions.empty());
+}
+
+TEST(WhatTheKernelTells, SaysWhyAConnectionEnded) {
+  const struct {
+    State from;
+    int error;
+    bool was_reset;
+    EndReason reason;
+  } cases[] = {
+      {State::LastAck, 0, false, EndReason::BothClosed},
+      {State::Established, ECONNRESET, true, EndReason::PeerReset},
+      {State::CloseWait, EPIPE, true, EndReason::PeerReset},
+      {State::FinWait2, ECONNRESET, true, EndReason::PeerReset},
+      {State::FinWait2, 0, true, EndReason::PeerReset},  // an orphan has nobody to be told of an error
+      {State::CloseWait, EPIPE, false, EndReason::PeerReset},
+      {State::SynSent, ECONNREFUSED, true, EndReason::Refused},
+      {State::SynReceived, 0, true, EndReason::Refused},
+      {State::Established, ETIMEDOUT, false, EndReason::OwnTimer},
+      {State::LastAck, ETIMEDOUT, false, EndReason::OwnTimer},
+      {State::FinWait1, EHOSTUNREACH, false, EndReason::OwnTimer},
+      {State::CloseWait, ECONNABORTED, false, EndReason::Aborted},
+      {State::Established, 0, false, EndReason::Aborted},
+      {State::CloseWait, 0, false, EndReason::Aborted},
+      {State::FinWait1, 0, false, EndReason::Vanished},
+  };
+  for (const auto& c : cases) {
+    World world;
+    world.sweep({socket(1, c.from)});
+    std::vector<BpfEvent> events;
+    if (c.was_reset) events.push_back(told(BpfEventKind::ResetReceived, 1));
+    events.push_back(changed(1, c.from, State::Closed, world.now, c.error));
+    world.hear(events);
+    EXPECT_EQ(world.only().reason, c.reason) << name(c.from) << ' ' << c.error;
+    EXPECT_EQ(world.only().state, c.from);
+    EXPECT_TRUE(world.questions.empty()) << "nothing is left to look at";
+  }
+}
+
+TEST(WhatTheKernelTells, FollowsASocketThatShrinksToTimeWait) {
+  World world;
+  world.sweep({socket(1, State::FinWait2)});
+  const Instant when = world.now;
+  Socket minisock = socket(1, State::TimeWait);
+  minisock.is_whole = false;
+  minisock.inode = 0;
+  world.hear({changed(1, State::FinWait2, State::Closed, when)}, {minisock});
+  EXPECT_EQ(world.only().state, State::TimeWait);
+  EXPECT_EQ(world.only().state_entered, when);
+  world.sweep({});
+  EXPECT_EQ(world.only().reason, EndReason::BothClosed);
+}
+
+TEST(WhatTheKernelTells, DoesNotGuessWhyFinWait2LeftNothingBehind) {
+  World world;
+  world.sweep({socket(1, State::FinWait2)});
+  world.hear({changed(1, State::FinWait2, State::Closed, world.now)});
+  EXPECT_EQ(world.only().reason, EndReason::Vanished);
+}
+
+TEST(WhatTheKernelTells, KnowsThatClosingLeftNothingBehindBecauseBothHadClosed) {
+  World world;
+  world.sweep({socket(1, State::Closing)});
+  world.hear({changed(1, State::Closing, State::Closed, world.now)});
+  EXPECT_EQ(world.only().reason, EndReason::BothClosed);
+}
+
+TEST(WhatTheKernelTells, DoesNotEndASocketThatLivedWhenItWasTold) {
+  World world;
+  world.sweep({socket(1)});
+  world.hear({changed(1, State::Established, State::CloseWait, world.now)});  // and is gone when it is asked about
+  EXPECT_FALSE(world.only().has_ended()) << "why it ended is about to be told";
+  world.hear({changed(1, State::CloseWait, State::Closed, world.now, ETIMEDOUT)});
+  EXPECT_EQ(world.only().reason, EndReason::OwnTimer);
+}
+
+TEST(WhatTheKernelTells, ProvesThatTheEndOfTheStreamWasReadForGood) {
+  World world;
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Unknown);
+  world.hear({told(BpfEventKind::EndOfStreamRead, 1)}, {socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+}
+
+TEST(WhatTheKernelTells, IsSeenByTheNextSweepWhereNobodyAsked) {
+  World world;
+  world.sweep({socket(1)});
+  const Instant when = world.now;
+  world.sweeper.tell(changed(1, State::Established, State::CloseWait, when));
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().state_entered, when);
+  EXPECT_FALSE(world.sweeper.poll_told()) << "it has been looked at";
 }
 
 }  // namespace

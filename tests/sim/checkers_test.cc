@@ -178,7 +178,7 @@ TEST_F(Checkers, ReasonsSeeASecondEndAndOneWithoutACause) {
   EXPECT_EQ(right.violations().size(), 1U);
   for (const EndReason reason :
        {EndReason::None, EndReason::BothClosed, EndReason::PeerReset, EndReason::DataAfterClose, EndReason::Aborted,
-        EndReason::Commanded, EndReason::Refused, EndReason::PlaneFailed, EndReason::Vanished}) {
+        EndReason::Commanded, EndReason::Refused, EndReason::PlaneFailed, EndReason::Vanished, EndReason::OwnTimer}) {
     put(a(), Established);
     a().reason = reason;
     ReasonChecker wrong;
