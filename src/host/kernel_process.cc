@@ -119,7 +119,9 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
     if (table.events_written() != events_told || table.commands_taken() != commands_told) ring(seam->wake_control());
     events_told = table.events_written();
     commands_told = table.commands_taken();
-    const auto ready = poller.wait(earlier(earlier(sweep_at, now + kBeat), link.next_deadline()));
+    const bool more = control.waiting(commands_told) > 0 && table.has_receipt_room(control);
+    const Instant until = more ? now : now + kBeat;
+    const auto ready = poller.wait(earlier(earlier(sweep_at, until), link.next_deadline()));
     for (const std::uint64_t token : ready) {
       if (token == kStop) stopping = true;
       if (token == kBell) quiet(seam->wake_plane());

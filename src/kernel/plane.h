@@ -51,7 +51,8 @@ class Plane {
   // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
   // not whole, and the heartbeat stands still; the next call starts afresh.
   [[nodiscard]] std::expected<void, Error> sweep(Instant now, const plane::ControlView& control);
-  // Commands alone, for a host that answers them between two sweeps.
+  // Commands alone, for a host that answers them between two sweeps. Some may be left, if many are questions: it calls
+  // again without waiting.
   void take_commands(Instant now, const plane::ControlView& control);
 
   // The plane lives, and what it said last holds; not after a sweep that failed.
@@ -79,6 +80,7 @@ class Plane {
   Acts acts_;
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
+  unsigned questions_ = 0;                 // put in this call
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, or not possible
   std::unique_ptr<Sight> sight_ = std::make_unique<Sight>();
   std::unique_ptr<Holders> holders_ = std::make_unique<Holders>();
