@@ -820,8 +820,11 @@ def shape(text):
 
 
 def settled(text):
-    """Without its ladder, where a daemon runs: how near two instants are to each other depends on its sweeps."""
-    return re.sub(r"\n +here │.*", "\n", text, flags=re.S) if text.startswith("kernel/") else text
+    """Where a daemon runs, without what depends on when it swept: how near two instants of the ladder are to each
+    other, and whether a verdict came together with the next question."""
+    if not text.startswith("kernel/"):
+        return text
+    return re.sub(r"; probe, bare( -> \w+)?|\n +here │.*", "", text, flags=re.S)
 
 
 class Page(unittest.TestCase):
