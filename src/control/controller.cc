@@ -141,8 +141,11 @@ void Controller::look_at(Entry& entry, Instant at, Instant now) {
 
 // What needs no judgement in a sweep: it has ended or was heard lately, or nothing asks and nothing was asked; and no
 // rule acts on those whom nobody doubts.
-bool Controller::is_quiet(const plane::Glance& g, Instant now) const {
+bool Controller::is_quiet(const Plane& plane, const plane::Glance& g, Instant now) const {
   if (g.reason != EndReason::None) return true;
+  // Nothing follows from its silence until its own TCP has asked somebody in vain.
+  if (plane.facts.kind == plane::PlaneKind::Kernel && policy_.leaves_the_kernel_alone() && !g.was_asked && !g.is_owed)
+    return true;
   if (policy_.acts_undoubted(g.state)) return false;
   if (now - g.last_heard <= heard_lately()) return true;
   return !g.was_asked && !g.is_owed && (g.state == State::Established || g.state == State::TimeWait) &&
@@ -159,7 +162,7 @@ bool Controller::passes_by(std::uint32_t index, std::uint32_t slot, const plane:
   const Plane& p = planes_[index];
   if (glance.reason != EndReason::None || (slot < p.place.size() && p.place[slot] != kNone)) return false;
   if (glance.holder == plane::Holder::Orphan && policy_.has_orphan_budget()) return false;
-  if (!is_quiet(glance, now)) return false;
+  if (!is_quiet(p, glance, now)) return false;
   book_.heard(glance.remote, glance.last_heard);
   return true;
 }
@@ -198,7 +201,7 @@ void Controller::observe(std::uint32_t index, const plane::ConnectionId& id, con
   if (entry == nullptr && id.slot < p.place.size() && p.place[id.slot] != kNone)
     forget(entries_[p.place[id.slot]]);  // of who had the slot before, and has ended
   book_.heard(record.remote.address, record.last_heard);
-  if (entry == nullptr && is_quiet(plane::glance_at(record), now)) return;
+  if (entry == nullptr && is_quiet(planes_[index], plane::glance_at(record), now)) return;
   if (entry != nullptr && entry->in_flight && now >= entry->expires) entry->in_flight.reset();
 
   Rule rule;

@@ -227,7 +227,7 @@ class Controller {
   void forget(Entry& entry);
   void look_at(Entry& entry, Instant at, Instant now);
 
-  bool is_quiet(const plane::Glance& glance, Instant now) const;
+  bool is_quiet(const Plane& plane, const plane::Glance& glance, Instant now) const;
   Duration heard_lately() const;
   // The rule for a connection as it holds now, with what is known of its path and its peer's host.
   Rule rule_for(Decision& decision, const plane::Record& record, const HostFacts& host, Instant now) const;

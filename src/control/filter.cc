@@ -146,6 +146,7 @@ bool Filter::uses(Op op) const {
 }
 bool Filter::needs_standing() const { return uses(Op::Standing); }
 bool Filter::needs_processes() const { return uses(Op::Pid) || uses(Op::Comm); }
+bool Filter::names_plane() const { return uses(Op::Plane); }
 
 Instant Filter::next_change(const plane::Record& record, Instant now) const {
   Instant next = Instant::never();

@@ -120,6 +120,7 @@ class Filter {
   bool is_everything() const { return certain_ == kAllStates; }
   bool needs_standing() const;
   bool needs_processes() const;
+  bool names_plane() const;
   // The first instant after `now` at which the answer may change by time alone (age, idle); never(): it does not.
   Instant next_change(const plane::Record& record, Instant now) const;
 

@@ -45,10 +45,11 @@ std::expected<Policy, PolicyError> Policy::make(std::vector<Clause> clauses) {
 void Policy::derive() {
   least_interval_ = Duration::max();
   asks_idle_ = acts_undoubted_ = 0;
-  keeps_learned_paths_ = false;
+  keeps_learned_paths_ = names_plane_ = false;
   for (const Clause& clause : clauses_) {
     const StateSet states = clause.filter.states();
     acts_undoubted_ |= states_acted_on(clause);
+    names_plane_ = names_plane_ || clause.filter.names_plane();
     keeps_learned_paths_ = keeps_learned_paths_ || clause.rule.keep_path == KeepPath::Learned;
     for (unsigned s = 0; s < kStates; ++s) {
       const auto state = static_cast<State>(s);

@@ -81,6 +81,8 @@ class Policy {
   // Some rule may ask an idle connection in this state; some rule may act on one that nobody doubts.
   bool asks_idle(State state) const { return contains(asks_idle_, state); }
   bool acts_undoubted(State state) const { return contains(acts_undoubted_, state); }
+  // No rule asks or ends any of the kernel's connections.
+  bool leaves_the_kernel_alone() const { return !names_plane_; }
   bool has_orphan_budget() const { return orphans != OrphanBudget{} || orphans_under_pressure != OrphanBudget{}; }
   // The one and only rule, or nullptr: nothing needs matching then.
   const Rule* only_rule() const { return clauses_.size() == 1 ? &clauses_.front().rule : nullptr; }
@@ -95,6 +97,7 @@ class Policy {
   bool keeps_learned_paths_ = false;
   StateSet asks_idle_ = 0;
   StateSet acts_undoubted_ = 0;
+  bool names_plane_ = false;
 };
 
 // Asked within 5/12 of a timer, two questions fit into it, each later by the controller's jitter: 60 s gives 25 s.

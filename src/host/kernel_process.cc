@@ -119,7 +119,9 @@ void KernelLoop::hear(Instant now) {
     poller_.add(plane_.told_descriptor(), kTold);
     hear_at_ = Instant::never();
   }
-  if (heard.lost) sweep_at_ = earlier(sweep_at_, swept_at_ + cost_ * kShareWhenLost);
+  if (heard.lost == 0) return;
+  sweep_at_ = earlier(sweep_at_, swept_at_ + cost_ * kShareWhenLost);
+  once_.warn("events", fmt::format("{} events of the kernel's sockets were lost: a sweep repairs that", heard.lost));
 }
 
 // Swept before the plane registers for the first time: whoever reads the table then finds it filled.
@@ -133,6 +135,7 @@ void KernelLoop::sweep(Instant now) {
     once_.warn("sweep", why_unlisted(done.error()));
   else
     once_.over("sweep", "the kernel's sockets can be listed again");
+  if (done) once_.over("events", "a sweep has seen what the lost events told");
   cost_ = cpu_time() - before;
   swept_at_ = host::now();
   sweep_at_ = now + later(every_, cost_ * (plane_.told_descriptor() >= 0 ? kShareWhenTold : kShare));

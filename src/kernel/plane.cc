@@ -144,7 +144,7 @@ Heard Plane::hear(Instant now, const plane::ControlView& control) {
     heard.anything = true;
     look_again(*key, control);
   }
-  heard.lost = events_->lost() != events_lost_;
+  heard.lost = events_->lost() - events_lost_;
   return heard;
 }
 

@@ -36,8 +36,8 @@ struct Sight {
 
 // What one call of hear() met.
 struct Heard {
-  bool anything = false;  // more may have come since: hear again in a while
-  bool lost = false;      // something, since the latest sweep began: sweep soon
+  bool anything = false;   // more may have come since: hear again in a while
+  std::uint64_t lost = 0;  // since the latest sweep began: sweep soon
 };
 
 class Plane {

@@ -102,7 +102,8 @@ class Sweep {
 
   void meet(std::uint32_t slot, const Socket& socket);
   void open(const Socket& socket, const plane::ControlView& control);
-  void end(std::uint32_t slot, EndReason reason, std::uint64_t verdict);
+  // `state`: the one that it ended in.
+  void end(std::uint32_t slot, State state, EndReason reason, std::uint64_t verdict);
   void tell_of_newcomer(const BpfEvent& event);
   void ask_about(std::uint64_t cookie, Told& told);
   EndReason reason_of_absence(std::uint32_t slot) const;

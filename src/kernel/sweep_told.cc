@@ -75,7 +75,7 @@ void Sweep::tell(const BpfEvent& event) {
     case BpfEventKind::Destroyed: return;
   }
   if (event.new_state == State::Closed && !may_leave_minisock(event, told.was_reset))
-    return end(known->second, reason_of(event, told.was_reset), 0);
+    return end(known->second, event.old_state, reason_of(event, told.was_reset), 0);
   told.state = event.new_state;
   told.at = event.when;
   ask_about(event.cookie, told);
@@ -117,7 +117,8 @@ void Sweep::absent(std::uint64_t cookie) {
   if (known == slots_.end()) return;
   const Told& told = connections_[known->second].told;
   // Else it has closed since it was told of, and the kernel tells that too.
-  if (told.at.is_known() && told.state == State::Closed) end(known->second, reason_of_absence(known->second), 0);
+  if (told.at.is_known() && told.state == State::Closed)
+    end(known->second, table_.last(known->second).state, reason_of_absence(known->second), 0);
 }
 
 // Where nothing was told of its end: what a connection that stood like this can only have come to.
