@@ -161,7 +161,8 @@ void Overview::add(const host::ConnectionView& view) {
     group.program = view.comm;
     group.process = view.holder_process;
     group.service = service;
-    group.never_ends = view.record.state != State::Established &&
+    // An open connection is none that stays: either end may speak. Unless the other one is gone.
+    group.never_ends = (view.record.state != State::Established || verdict.standing == control::Standing::Gone) &&
                        host::ending_in_short(verdict, view.record, view.now).starts_with("never");
   }
   if (group.connections == 0 || age > group.oldest) group.example = view;

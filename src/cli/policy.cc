@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/limits.h"
 #include "cli/command.h"
 #include "host/census.h"
 #include "host/text.h"
@@ -55,6 +56,16 @@ std::string does(const control::Rule& rule) {
   return rule.act ? all : "dry run; would do " + all;
 }
 
+// When whoever is asked is proven gone. The kernel's are asked no more often than so in a row.
+std::string proven_within(const host::NamedPolicy& policy, std::uint32_t number) {
+  const control::Rule& rule = policy.policy.rule(number);
+  std::string within = host::readable(host::bound(rule));
+  const bool is_short = rule.probes_needed > limits::kKernelQuestions;
+  if (is_short && policy.matches[number].find("plane kernel") != std::string::npos)
+    within += fmt::format("; the kernel's never: N is above {}", limits::kKernelQuestions);
+  return within;
+}
+
 Row row_of(const host::NamedPolicy& policy, std::uint32_t number) {
   const control::Rule& rule = policy.policy.rule(number);
   const bool can_ask = asks(rule) != "nobody";
@@ -64,7 +75,7 @@ Row row_of(const host::NamedPolicy& policy, std::uint32_t number) {
           fmt::format("{}{}", rule.probes_needed, rule.probes_derived ? "" : " (set)"),
           host::readable(probe_spacing(rule)),
           host::readable(rule.proof_span),
-          can_ask ? host::readable(host::bound(rule)) : "never proven by asking",
+          can_ask ? proven_within(policy, number) : "never proven by asking",
           std::string(host::name(rule.keep_path)),
           does(rule)};
 }

@@ -7,6 +7,7 @@ namespace adieu::control {
 Source source_of(GroundKind kind) {
   switch (kind) {
     case GroundKind::Ended:
+    case GroundKind::ResetAnswers:
     case GroundKind::NotSynchronized:
     case GroundKind::Heard:
     case GroundKind::WindowClosed: return Source::Segments;
@@ -34,6 +35,8 @@ Source source_of(GroundKind kind) {
     case GroundKind::Spoiled:
     case GroundKind::Unattended:
     case GroundKind::SignsMayBeMissed:
+    case GroundKind::TooFewAskable:
+    case GroundKind::NotAskedOwnAsks:
     case GroundKind::NotAskedUnable: return Source::Plane;
     case GroundKind::EndedByVerdict:
     case GroundKind::NotAskedProbingOff:
@@ -61,6 +64,7 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::UnansweredEcho:
     case GroundKind::UnansweredBare:
     case GroundKind::UnansweredPending: return Strength::Counts;
+    case GroundKind::ResetAnswers:
     case GroundKind::WindowClosed:
     case GroundKind::PassedR1:
     case GroundKind::SoftError:
@@ -81,9 +85,11 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::TimeMissing:
     case GroundKind::FormUnused:
     case GroundKind::SignsMayBeMissed:
+    case GroundKind::TooFewAskable:
     case GroundKind::NotAskedProbingOff:
     case GroundKind::NotAskedInState:
     case GroundKind::NotAskedQuarantine:
+    case GroundKind::NotAskedOwnAsks:
     case GroundKind::NotAskedUnable:
     case GroundKind::NotFound:
     case GroundKind::DryRun:

@@ -22,6 +22,11 @@ bool every_form_used(const Evidence& e) {
   return std::ranges::all_of(kForms, [&](ProbeForm f) { return !contains(e.possible, f) || e.asks_by(f) > e.spoiled; });
 }
 
+// What is outstanding, its plane transmits as often as it likes.
+bool enough_askable(const Evidence& e, const Rule& rule) {
+  return e.pending || rule.probes_needed + std::uint64_t{e.spoiled} <= rule.most_asked;
+}
+
 // Questions that can prove something, the one on its way included.
 std::uint32_t counted(const Evidence& e) { return e.asked - e.spoiled; }
 
@@ -146,7 +151,8 @@ Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing
   }
   if (acts) return Ends::Policy;
   if (const auto own = ends_by_own_timer(e)) return *own;
-  return standing == Standing::Suspect ? Ends::PeerAnswersOrVerdictGone : ends_by_protocol(e.state);
+  return standing == Standing::Suspect && enough_askable(e, rule) ? Ends::PeerAnswersOrVerdictGone
+                                                                  : ends_by_protocol(e.state);
 }
 
 Instant ends_at(const Evidence& e, Ends ends, const Doing& doing, Instant now) {
@@ -207,12 +213,13 @@ void cite_policy(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
 
 // The earliest instant of a proof: N questions at the rule's spacing, each with time for an answer, over T.
 Instant earliest_proof(const Evidence& e, const Rule& rule, Instant now) {
-  if (!e.counts_every_sign) return Instant::never();
+  if (!e.counts_every_sign || !enough_askable(e, rule)) return Instant::never();
   const bool asks = may_ask(e, rule);
   if (!asks && e.asked == 0) return Instant::never();
   const Instant due = later(now, e.heard_at + rule.interval);
   const Instant by_time = e.asked == 0 ? due + rule.proof_span : now + later(Duration{}, rule.proof_span - e.attended);
-  if (!asks) return by_time;  // the plane's own retransmissions: nobody knows when the next one is due
+  // The plane's own retransmissions: nobody knows when the next one is due.
+  if (!asks) return e.pending || counted(e) >= rule.probes_needed ? by_time : Instant::never();
   const std::int64_t missing = std::int64_t{rule.probes_needed} - std::int64_t{counted(e)};
   const Instant last = e.last_ask.is_known() ? e.last_ask : now;
   if (missing <= 0) return later(by_time, last + answer_time(rule));
@@ -231,19 +238,21 @@ void cite_why_not_asked(const Evidence& e, const Rule& rule, Grounds& grounds) {
   if (!rule.probing) return grounds.add(GroundKind::NotAskedProbingOff);
   if (!e.pending && !contains(rule.idle_states, e.state))
     return grounds.add(GroundKind::NotAskedInState, number_of(e.state));
-  grounds.add(GroundKind::NotAskedUnable);
+  if (e.holder == plane::Holder::Held && e.beside.timer == plane::OwnTimer::Keepalive)
+    return grounds.add(GroundKind::NotAskedOwnAsks);
+  grounds.add(GroundKind::NotAskedUnable, e.pending ? 0 : e.asks_by(ProbeForm::Bare));
 }
 
 void cite_questions(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
   if (e.asked == 0) return;
-  v.grounds.add(GroundKind::Unanswered, v.unanswered, e.attended);
+  if (v.unanswered > 0) v.grounds.add(GroundKind::Unanswered, v.unanswered, e.attended);
   if (const auto n = e.asks_by(ProbeForm::DataEcho); n > 0) v.grounds.add(GroundKind::UnansweredEcho, n);
   if (const auto n = e.asks_by(ProbeForm::Bare); n > 0) v.grounds.add(GroundKind::UnansweredBare, n);
   if (const auto n = e.asks_by(ProbeForm::Pending); n > 0) v.grounds.add(GroundKind::UnansweredPending, n);
   if (on_its_way(e, rule, now) > 0) v.grounds.add(GroundKind::OnItsWay, 1);
   if (e.spoiled > 0) v.grounds.add(GroundKind::Spoiled, e.spoiled);
   if (e.unattended > Duration{}) v.grounds.add(GroundKind::Unattended, 0, e.unattended);
-  if (v.standing == Standing::Gone) return;
+  if (v.standing == Standing::Gone || !enough_askable(e, rule)) return;
   if (v.unanswered < rule.probes_needed) v.grounds.add(GroundKind::QuestionsMissing, rule.probes_needed - v.unanswered);
   if (e.attended < rule.proof_span) v.grounds.add(GroundKind::TimeMissing, 0, rule.proof_span - e.attended);
   for (const ProbeForm f : kForms)
@@ -283,6 +292,7 @@ void cite_state(const Evidence& e, Instant now, Grounds& grounds) {
   if (e.reason != EndReason::None) {
     grounds.add(GroundKind::Ended, number_of(e.reason));
     if (e.ended_by != 0) grounds.add(GroundKind::EndedByVerdict, e.ended_by);
+    if (e.reason == EndReason::PeerReset && e.asked > 0) grounds.add(GroundKind::ResetAnswers, e.asked);
     return;
   }
   if (e.plane_stopped_since.is_known()) grounds.add(GroundKind::PlaneStopped, 0, now - e.plane_stopped_since);
@@ -335,6 +345,11 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
     v.gone_earliest = v.standing == Standing::Gone ? now : earliest_proof(e, rule, now);
     cite_questions(e, rule, now, v);
   }
+  const bool doubted = v.standing == Standing::Silent || v.standing == Standing::Suspect;
+  const bool would_ask = !rule.unmeant && rule.probing && contains(rule.idle_states, e.state) &&
+                         (e.possible != 0 || e.asks_by(ProbeForm::Bare) > 0);
+  if (doubted && would_ask && !enough_askable(e, rule))
+    v.grounds.add(GroundKind::TooFewAskable, rule.most_asked - std::min(rule.most_asked, e.spoiled));
   cite_why_not_asked(e, rule, v.grounds);
   return v;
 }

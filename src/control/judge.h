@@ -75,6 +75,7 @@ inline constexpr unsigned kCauses = 7;
 enum class GroundKind : std::uint8_t {
   Ended,              // number: EndReason
   EndedByVerdict,     // number: the verdict
+  ResetAnswers,       // number: questions unanswered when the reset came
   PlaneStopped,       // span: for how long; what stands in its table is older
   NotSynchronized,    // number: State
   HeardUnknown,       // the plane cannot tell when it last heard
@@ -90,10 +91,12 @@ enum class GroundKind : std::uint8_t {
   TimeMissing,        // span: how much more attended time
   FormUnused,         // number: ProbeForm that the connection allows and nobody has used
   SignsMayBeMissed,   // the plane does not report every sign of life: it can never be proven gone
+  TooFewAskable,      // number: questions that could count, fewer than the rule needs: it can never be proven gone
   NotAskedProbingOff,
   NotAskedInState,     // number: State; the rule does not ask idle connections in it
   NotAskedQuarantine,  // TIME-WAIT is never asked
-  NotAskedUnable,      // no form that the rule, the plane and the connection all allow
+  NotAskedOwnAsks,     // its application has its kernel's keepalive on, which asks
+  NotAskedUnable,      // no form that the rule, the plane and the connection all allow; number: bare ones unanswered
   WindowClosed,        // the peer accepts nothing at present; while it says so it is alive
   PassedR1,
   SoftError,

@@ -142,7 +142,8 @@ void KernelLoop::sweep(Instant now) {
 }
 
 void KernelLoop::wait(Instant now) {
-  const Instant until = earlier(earlier(sweep_at_, hear_at_), earlier(now + kBeat, link_.next_deadline()));
+  const bool more = control_.waiting(table_.commands_taken()) > 0 && table_.has_receipt_room(control_);
+  const Instant until = more ? now : earlier(earlier(sweep_at_, hear_at_), earlier(now + kBeat, link_.next_deadline()));
   for (const std::uint64_t token : poller_.wait(until)) {
     if (token == kStop) stopping_ = true;
     if (token == kBell) quiet(seam_.wake_plane());

@@ -29,6 +29,8 @@ std::string sentence(const control::Ground& ground) {
   switch (ground.kind) {
     case GroundKind::Ended: return fmt::format("it has ended: {}", named<EndReason>(n));
     case GroundKind::EndedByVerdict: return fmt::format("verdict {} commanded its end", n);
+    case GroundKind::ResetAnswers:
+      return fmt::format("the reset came after {}: its answer, as far as can be told", times(n, "question"));
     case GroundKind::PlaneStopped:
       return fmt::format("its data plane has not moved for {}: what is known is older", span);
     case GroundKind::NotSynchronized: return fmt::format("in {} there is no peer to judge yet", named<State>(n));
@@ -53,7 +55,13 @@ std::string sentence(const control::Ground& ground) {
     case GroundKind::NotAskedProbingOff: return "it is not asked: probing is off";
     case GroundKind::NotAskedInState: return fmt::format("it is not asked while it idles in {}", named<State>(n));
     case GroundKind::NotAskedQuarantine: return "TIME-WAIT is never asked";
-    case GroundKind::NotAskedUnable: return "it is not asked now: its data plane has no question for it";
+    case GroundKind::TooFewAskable:
+      return fmt::format("of the few questions in a row that its kernel is asked, {} can count: never proven gone", n);
+    case GroundKind::NotAskedOwnAsks: return "it is not asked: its application has its kernel's own keepalive on";
+    case GroundKind::NotAskedUnable:
+      return n == 0 ? "it is not asked now: its data plane has no question for it"
+                    : fmt::format("it is not asked on: {} in a row is what its data plane allows",
+                                  times(n, "unanswered question"));
     case GroundKind::WindowClosed: return "the peer's window is closed";
     case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
     case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", times(n, "connection"), span);
@@ -97,6 +105,7 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::HostHeard: return readable(ground.span);
     case GroundKind::Ended:
     case GroundKind::EndedByVerdict:
+    case GroundKind::ResetAnswers:
     case GroundKind::NotSynchronized:
     case GroundKind::HeardUnknown:
     case GroundKind::Unattended:
@@ -104,9 +113,11 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::TimeMissing:
     case GroundKind::FormUnused:
     case GroundKind::SignsMayBeMissed:
+    case GroundKind::TooFewAskable:
     case GroundKind::NotAskedProbingOff:
     case GroundKind::NotAskedInState:
     case GroundKind::NotAskedQuarantine:
+    case GroundKind::NotAskedOwnAsks:
     case GroundKind::NotAskedUnable:
     case GroundKind::WindowClosed:
     case GroundKind::PassedR1:
@@ -203,7 +214,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
     case control::Wanted::EndOfStreamReadNotClosed:
       return "the program has read the end of the stream and not closed: forgotten, or meant";
     case control::Wanted::AllReadNotClosed:
-      return "the peer has closed, all is read, and the program has not closed: forgotten, or meant";
+      return "the peer has closed, no octet is left to read, and the program has not closed: forgotten, or meant";
     case control::Wanted::Unknown:
     case control::Wanted::HeldReading:
     case control::Wanted::AcceptQueue:
@@ -236,9 +247,12 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
     // Or passed on, or accepted by a process that was started for it (socket activation): none can be told from
     // another.
     return "open only in processes younger than it: inherited, or taken over later";
+  const bool is_gone = verdict.standing == Standing::Gone;
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:
+      if (is_gone && record.holder == plane::Holder::Held)
+        return "shut down here and not closed; the peer is gone, and its FIN will not come";
       return record.holder == plane::Holder::Orphan ? "closed here, and the peer has not closed"
                                                     : "shut down here and not closed; the peer has not closed";
     case State::FinWait1:
@@ -251,7 +265,9 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
     case State::SynReceived: return "the handshake is not answered";
     case State::Established: break;
   }
-  return record.attempts > 1 ? fmt::format("octets are not acknowledged, sent {} times", record.attempts) : "open";
+  if (record.attempts > 1) return fmt::format("octets are not acknowledged, sent {} times", record.attempts);
+  if (is_gone) return "open, and the peer is gone: it has answered no question";
+  return verdict.standing == Standing::Suspect ? "open, and the peer does not answer" : "open";
 }
 
 std::string next_step(const control::Verdict& verdict, const plane::Record& record) {
@@ -267,6 +283,8 @@ std::string next_step(const control::Verdict& verdict, const plane::Record& reco
   if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
     return fmt::format("see what {} waits for: gdb -p, or /proc/{}/stack", who, beside.process);
   if (record.state == State::CloseWait) return fmt::format("have {} close it", who);
+  if (verdict.standing == Standing::Gone && record.holder == plane::Holder::Held)
+    return fmt::format("have {} close it: nobody is there any more", who);
   if (record.state == State::FinWait2 && record.holder == plane::Holder::Held &&
       beside.timer != plane::OwnTimer::Keepalive)
     return fmt::format("have {} close it, or set SO_KEEPALIVE: no timer is armed", who);
@@ -298,13 +316,20 @@ std::string rule_intends(const control::Onlook& seen, State state) {
   if (rule.unmeant)
     return can_ask ? "asks nobody and ends nothing: it does not say `plane kernel`; `adieu probe` and `adieu end` do"
                    : "ends nothing: it does not say `plane kernel`; `adieu end` does";
-  std::string does = !can_ask ? std::string("cannot ask the peer: its plane takes no questions")
-                     : control::may_ask(seen.evidence, rule)
-                         ? fmt::format("asks the peer after {} of silence", text(rule.interval))
-                     : !rule.probing ? std::string("asks nobody")
-                                     : fmt::format("never asks the peer in {}", name(state));
+  std::string does =
+      !can_ask                                ? std::string("cannot ask the peer: its plane takes no questions")
+      : control::may_ask(seen.evidence, rule) ? fmt::format("asks the peer after {} of silence", text(rule.interval))
+      : !rule.probing                         ? std::string("asks nobody")
+      : !control::contains(rule.idle_states, state) ? fmt::format("never asks the peer in {}", name(state))
+      : seen.evidence.asks_by(ProbeForm::Bare) > 0  ? std::string("has asked the peer")
+                                                    : std::string("cannot ask the peer now");
   if (state == State::TimeWait) return does;
+  if (seen.verdict.grounds.find(GroundKind::TooFewAskable) != nullptr)
+    return does + fmt::format("; the kernel's are asked {} times in a row at the most, and N is {}: never proven gone",
+                              rule.most_asked, rule.probes_needed);
   if (!can_reset) return does + "; its plane takes no command to end it";
+  if (rule.when_gone == control::Act::Tell && seen.verdict.standing == Standing::Gone)
+    return does + "; only says that it is gone";
   does += rule.when_gone == control::Act::Tell ? "; once it is gone, only says so"
                                                : fmt::format("; once it is gone, {}", verb(rule.when_gone));
   return rule.act ? does : does + " (dry run: says so only)";
@@ -332,6 +357,27 @@ Instant next_question(const control::Onlook& seen, Instant now) {
   return later(now, e.last_ask + control::probe_spacing(seen.rule));
 }
 
+namespace {
+
+// Of one of the kernel's, whose peer nobody asks.
+std::string question_to_ask(const control::Verdict& verdict, const plane::Record& record, plane::Abilities abilities) {
+  const control::Ground* const few = verdict.grounds.find(GroundKind::TooFewAskable);
+  if (few != nullptr && few->number >= control::kFewestProbes)
+    return fmt::format("to have it proven gone, write `probes = {}` in its rule", few->number);
+  const bool is_doubted = verdict.standing == Standing::Silent || verdict.standing == Standing::Suspect;
+  const auto cites = [&](GroundKind kind) { return verdict.grounds.find(kind) != nullptr; };
+  const bool is_left_alone = cites(GroundKind::Exempt) || cites(GroundKind::NotAskedProbingOff) ||
+                             cites(GroundKind::NotAskedInState) || cites(GroundKind::NotAskedUnable);
+  // In CLOSE-WAIT it is the program's turn, whether the peer is there or not.
+  const bool matters = record.state == State::Established || record.state == State::FinWait2;
+  if (!record.can_probe || !is_doubted || !is_left_alone || !matters) return {};
+  return fmt::format("ask whether the peer is there: {}adieu probe {} {}",
+                     plane::has(abilities, plane::Ability::ProbeBare) ? "" : "adieu up --plane kernel, then ",
+                     text(record.local), text(record.remote));
+}
+
+}  // namespace
+
 std::vector<std::string> advice(const control::Verdict& verdict, const plane::Record& record, plane::PlaneKind kind,
                                 plane::Abilities abilities) {
   std::vector<std::string> lines;
@@ -342,6 +388,7 @@ std::vector<std::string> advice(const control::Verdict& verdict, const plane::Re
   }
   if (kind == plane::PlaneKind::Kernel) {
     if (std::string step = next_step(verdict, record); !step.empty()) lines.push_back(std::move(step));
+    if (std::string line = question_to_ask(verdict, record, abilities); !line.empty()) lines.push_back(std::move(line));
     if (verdict.ends == Ends::Nothing && !plane::has(abilities, plane::Ability::AbortReset))
       lines.push_back(fmt::format("end it yourself: ss -K src {} dst {}", text(record.local), text(record.remote)));
     return lines;

@@ -13,6 +13,9 @@
 namespace adieu::kernel {
 namespace {
 
+// Each takes until the kernel's next tick, some milliseconds. Meanwhile nothing else is done, the heartbeat among it.
+constexpr unsigned kQuestionsAtOnce = 32;
+
 // Where a dump's sockets go, and of which network they are.
 struct Into {
   Sweep& sweep;
@@ -220,8 +223,11 @@ void Plane::take_commands(Instant now, const plane::ControlView& control) {
   const std::uint64_t first = table_->commands_taken() + 1;
   // Asked once: however fast the ring is filled, one call answers one ring of commands at the most.
   const std::uint64_t end = first + control.waiting(first - 1);
-  for (std::uint64_t number = first; number < end && table_->has_receipt_room(control); ++number)
+  questions_ = 0;
+  for (std::uint64_t number = first; number < end && table_->has_receipt_room(control); ++number) {
+    if (questions_ >= kQuestionsAtOnce) return;
     answer(number, now, control);
+  }
 }
 
 void Plane::answer(std::uint64_t number, Instant now, const plane::ControlView& control) {
@@ -281,8 +287,12 @@ plane::Outcome Plane::ask(std::uint32_t slot, const Socket& found, Instant now) 
   // Peers answer such a question once in 500 ms (RFC 5961) or less often.
   const Instant last = table_->last(slot).probe_last;
   if (last.is_known() && now - last < seconds(1)) return Outcome::TooSoon;
-  const Outcome outcome = prober_.ask(found, holders_->of(found.inode));
+  const Held who = holders_->of(found.inode);
+  ++questions_;
+  const Outcome outcome = prober_.ask(found, who);
   if (outcome == Outcome::Done) sweep_->asked(slot, now);
+  if (outcome == Outcome::Unable && is_askable(found) && who.descriptors > 0 && !prober_.owes())
+    sweep_->unaskable(slot, now);
   return outcome;
 }
 

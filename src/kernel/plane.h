@@ -61,7 +61,8 @@ class Plane {
   [[nodiscard]] std::expected<void, Error> sweep(Instant now, const plane::ControlView& control);
   // A look and a sweep at once, for whoever asks but once: the kernel is asked for its sockets by a thread of its own.
   [[nodiscard]] std::expected<void, Error> look_and_sweep(Instant now, const plane::ControlView& control);
-  // Commands alone, for a host that answers them between two sweeps.
+  // Commands alone, for a host that answers them between two sweeps. Some may be left, if many are questions: it calls
+  // again without waiting.
   void take_commands(Instant now, const plane::ControlView& control);
 
   // From now on the kernel tells what happens; an error says why it does not.
@@ -98,6 +99,7 @@ class Plane {
   Acts acts_;
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
+  unsigned questions_ = 0;                 // put in this call
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, not possible, or no look yet
   std::unique_ptr<BpfEvents> events_;      // null: likewise, or nobody listens
   std::uint64_t events_lost_ = 0;          // when the latest sweep began

@@ -49,7 +49,7 @@ bool is_askable(const Socket& socket) {
   const bool idles =
       socket.state == State::Established || socket.state == State::FinWait2 || socket.state == State::CloseWait;
   return idles && socket.is_whole && socket.inode != 0 && socket.unacked == 0 && socket.send_queue == 0 &&
-         socket.probes < kMostUnanswered;
+         socket.timer != Timer::Keepalive && socket.probes < kMostUnanswered;
 }
 
 Prober::Prober(std::string note, AfterStep after_step) : note_(std::move(note)), after_step_(after_step) {

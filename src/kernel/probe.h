@@ -22,15 +22,16 @@
 #include <optional>
 #include <string>
 
+#include "base/limits.h"
 #include "kernel/holders.h"
 #include "kernel/socket.h"
 #include "plane/command.h"
 
 namespace adieu::kernel {
 
-inline constexpr std::uint8_t kMostUnanswered = 4;
+inline constexpr std::uint8_t kMostUnanswered = limits::kKernelQuestions;
 
-// As the kernel says it is: it can be asked, if its application has no keepalive or user timeout of its own.
+// As the kernel says it is: it can be asked, if its application has no user timeout of its own.
 bool is_askable(const Socket& socket);
 
 class Prober {

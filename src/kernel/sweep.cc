@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "kernel/facts.h"
+#include "kernel/probe.h"
 
 namespace adieu::kernel {
 namespace {
@@ -92,6 +93,7 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
                                     .end_of_stream_read = connection.told.end_of_stream_read,
                                     .retransmits_answered = connection.retransmits,
                                     .probes_answered = connection.probes});
+  if (now_ < connection.unaskable_until) record.can_probe = false;
   record.beside = beside_of(socket, record, held_by(socket, record), holders_);
   if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
@@ -141,6 +143,14 @@ void Sweep::asked(std::uint32_t slot, Instant now) {
   if (count == 0) record.probe_first = now;
   if (count < UINT16_MAX) ++count;
   record.probe_last = now;
+  if (count >= kMostUnanswered) record.can_probe = false;  // before the next sweep says so
+  table_.publish(slot, record);
+}
+
+void Sweep::unaskable(std::uint32_t slot, Instant now) {
+  connections_[slot].unaskable_until = now + minutes(1);
+  plane::Record record = table_.last(slot);
+  record.can_probe = false;
   table_.publish(slot, record);
 }
 

@@ -54,6 +54,8 @@ class Sweep {
   void absent(std::uint64_t cookie);
   // Its peer has been asked.
   void asked(std::uint32_t slot, Instant now);
+  // It has timers of its own that forbid a question, which no dump tells. For a minute it counts as one that has none.
+  void unaskable(std::uint32_t slot, Instant now);
   // A command has ended it, at any time between two sweeps.
   void ended(std::uint32_t slot, std::uint64_t verdict);
   void finish();
@@ -94,6 +96,7 @@ class Sweep {
     // Transmissions of the same octet that the kernel had counted when a segment came in last.
     std::uint8_t retransmits = 0;
     std::uint8_t probes = 0;
+    Instant unaskable_until{};
     Told told{};
   };
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Real leaks, made by real programs, and what `adieu` and `adieu why` say of each: without a daemon, as a person types.
+"""Real leaks, made by real programs, and what `adieu` and `adieu why` say of each: without a daemon, as a person types;
+of peers that are no more, with one, since only a question can tell.
 
 What lives here: the programs, each of which lets one kind of connection be for ever; whether the answer names its
 cause, its holder and its end; answers about hostile names, a thousand heirs, and to a user who may see little. With
@@ -28,7 +29,9 @@ ADIEU = os.path.abspath(sys.argv.pop(1))
 WRITE = "--write" in sys.argv and not sys.argv.remove("--write")
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/leaks.md")
 IS_ROOT = os.getuid() == 0  # of the machine, not of a user namespace of our own
-HERE, THERE = "10.79.0.1", "10.79.0.2"
+HERE, THERE, GONE = "10.79.0.1", "10.79.0.2", "10.79.0.3"
+# Whether the kernel plane tells a reset that came in from other ends: once it hears of them (kernel/bpf_events.h).
+RESETS_ARE_HEARD = True
 PATIENCE = 15  # seconds for the kernel to get where a story wants it
 # Services live below 32768; a run at the same time has other ports.
 ports = iter(range(10000 + os.getpid() % 700 * 30, 32000))
@@ -37,8 +40,39 @@ HEAD = """# Leaks that `adieu` finds
 
 Connections that stay, each left behind by a small program that makes one mistake. `tests/cli/leaks_test.py` holds the
 programs, runs them in a network namespace of its own, and compares what `adieu why` prints with this page, numbers and
-times apart. No daemon runs, and nothing is configured.
+times apart. No daemon runs, and nothing is configured, except where a peer is no more: of that an idle connection tells
+nothing, and only a question can. The last ones are asked by `adieu up --plane kernel --policy FILE`, with these rules:
+
+```toml
 """
+
+# In haste, for a test: an operator's rules would take longer, docs/policy.md tells how.
+POLICY = """[[rule]]
+name = "ended"
+match = "plane kernel and comm ended*"
+ask = ["established", "fin-wait-2", "close-wait"]
+interval = "1s"
+probes = 4                                  # the kernel lets itself be asked no more, unanswered
+proof_span = "3s"
+when_gone = "reset"
+
+[[rule]]
+name = "wants too much"                     # N follows from the loss it assumes: 31
+match = "plane kernel and comm unsure"
+ask = ["established"]
+interval = "1s"
+proof_span = "3s"
+
+[[rule]]
+name = "watched"
+match = "plane kernel"
+ask = ["established", "fin-wait-2", "close-wait"]
+interval = "1s"
+probes = 4
+proof_span = "3s"
+when_gone = "tell"
+"""
+HEAD_ENDS = "```\n"
 
 # What every program begins with. Its first argument is its name, its second the port.
 PRELUDE = """
@@ -98,6 +132,33 @@ s.sendall(b"hello")
 if sys.argv[4] == "ends": s.shutdown(socket.SHUT_WR)
 say("connected"); stay()
 """
+# What a program sees of a connection whose peer is no more, whenever it is told to look.
+IDLES = """
+import errno
+def outcome(call):
+    try: return call()
+    except OSError as error: return errno.errorcode[error.errno]
+l = listen(); c, _ = l.accept(); tell(c)
+if sys.argv[3] == "shut down": c.shutdown(socket.SHUT_WR)
+if sys.argv[3] == "read": read_all(c)
+if sys.argv[3] == "keepalive": c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+if sys.argv[3] == "user timeout": c.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+say("idles"); wait(); c.setblocking(False)
+say([outcome(lambda: c.recv(9) == b""), outcome(lambda: c.send(b"x"))]); stay()
+"""
+# Its machine keeps running. It is told which of its connections it has never heard of: TCP_REPAIR closes them without a
+# segment.
+PEERS = """
+many = {}
+for line in sys.stdin:
+    word, address, to = json.loads(line)
+    if word == "forget":
+        many[to].setsockopt(socket.IPPROTO_TCP, 19, 1); many.pop(to).close()
+    else:
+        many[to] = socket.create_connection((sys.argv[3], to), source_address=(address, 0))
+        if word == "ends": many[to].shutdown(socket.SHUT_WR)
+    say("done")
+"""
 TALKS = """
 l = listen(); c, _ = l.accept(); tell(c)
 c.setblocking(False)
@@ -146,8 +207,8 @@ class Program:
     def says(self):
         return json.loads(self.process.stdout.readline())
 
-    def go_on(self):
-        self.process.stdin.write("\n")
+    def go_on(self, word=""):
+        self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
 
     def end(self):
@@ -175,6 +236,8 @@ pages = {}  # title -> what adieu says
 
 
 class Story(unittest.TestCase):
+    around = ()  # more words for adieu: of whom it asks
+
     def program(self, name, text, *arguments, **more):
         program = Program(name, text, *arguments, **more)
         self.addCleanup(program.end)
@@ -194,7 +257,7 @@ class Story(unittest.TestCase):
         """What `adieu why` says of a connection, as JSON; its text holds what it has to."""
         late = time.monotonic() + PATIENCE
         while True:
-            done = adieu("why", *ends, "--json")
+            done = adieu("why", *ends, *self.around, "--json")
             self.assertIn(done.returncode, (0, 1), done.stderr)
             found = json.loads(done.stdout) if done.stdout else {}
             if (found.get("state"), found.get("wanted")) == (state, wanted) and cause in found["cause"]:
@@ -216,7 +279,7 @@ class Story(unittest.TestCase):
     def text_of(self, ends, says):
         late = time.monotonic() + PATIENCE
         while True:
-            done = adieu("why", *ends)
+            done = adieu("why", *ends, *self.around)
             self.assertEqual((done.returncode, done.stderr), (1, ""))
             missing = [line for line in says if not re.search(line, done.stdout)]
             # An acknowledgment of the peer's FIN may take its time.
@@ -228,7 +291,7 @@ class Story(unittest.TestCase):
     def counted(self, state, program, port, connections=1, never=True, more=None):
         """The one group of a state, of a program, about a port; what `adieu` answers with is 1 if it never
         ends."""
-        done = adieu("--json")
+        done = adieu("--json", *self.around)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         rows = [row for row in rows if row["service"].endswith(f":{port}") and row["state"] == state
                 and row["program"] == program and (more is None or row["wanted"] == more)]
@@ -402,8 +465,8 @@ class Leaks(Story):
         self.assertFalse([row for row in groups() if row["program"] == proxy.name and row["state"] == "ESTABLISHED"])
 
 
-class UnansweredPeer(Story):
-    """A peer in another network, whose host goes deaf at the moment that hurts."""
+class OtherNetwork(Story):
+    """Here, and a network of the peers' own."""
 
     @classmethod
     def setUpClass(cls):
@@ -413,14 +476,19 @@ class UnansweredPeer(Story):
         cls.inside = ("nsenter", "-t", str(cls.other.pid), "-n")
         run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(cls.other.pid))
         cls.addClassCleanup(run, "ip", "link", "del", "here")
-        for name, own, inside in (("here", HERE, ()), ("there", THERE, cls.inside)):
+        for name, own, inside in (("here", HERE, ()), ("there", THERE, cls.inside), ("there", GONE, cls.inside)):
             run(*inside, "ip", "address", "add", own + "/24", "dev", name)
             run(*inside, "ip", "link", "set", name, "up")
         # Whom nobody hears is known as a neighbour still: he is beyond a router, for all that this end can tell.
-        for name, own, inside, back in (("here", HERE, (), cls.inside), ("there", THERE, cls.inside, ())):
+        for name, own, inside, back in (("here", HERE, (), cls.inside), ("there", THERE, cls.inside, ()),
+                                        ("there", GONE, cls.inside, ())):
             shown = subprocess.run([*inside, "ip", "-j", "link", "show", name], stdout=subprocess.PIPE, timeout=10)
             run(*back, "ip", "neighbour", "replace", own, "lladdr", json.loads(shown.stdout)[0]["address"],
                 "dev", "there" if name == "here" else "here", "nud", "permanent")
+
+
+class UnansweredPeer(OtherNetwork):
+    """A peer whose host goes deaf at the moment that hurts."""
 
     def unheard(self, name, does, peer_does):
         """A program here that does something when its peer cannot be heard any more."""
@@ -462,6 +530,175 @@ class UnansweredPeer(Story):
         self.assertIn(found["standing"], ("alive", "silent"))
         self.assertGreater(found["heard_ago_s"], 0)
         self.assertFalse([row for row in groups() if row["program"] == server.name])
+
+
+class LostPeer(OtherNetwork):
+    """A peer that is no more, of a connection on which nobody has anything to say; asked by `adieu up`. All at once,
+    since a proof takes its time."""
+
+    SCENES = {  # name -> what it does, what its peer did before, what became of that
+        "watched": ("nothing", "stays", GONE),
+        "ended": ("nothing", "stays", GONE),
+        "unsure": ("nothing", "stays", GONE),
+        "half-closed": ("shut down", "stays", GONE),
+        "ended-half": ("shut down", "stays", GONE),
+        "left-behind": ("read", "ends", GONE),
+        "keeps-alive": ("keepalive", "stays", GONE),
+        "ended-limits": ("user timeout", "stays", GONE),
+        "rebooted": ("nothing", "stays", THERE),
+        "rebooted-2": ("read", "ends", THERE),
+    }
+
+    @classmethod
+    def setUpClass(cls):
+        if not IS_ROOT:
+            raise unittest.SkipTest("SKIPPED, NOT TESTED: only root may use bpf_sock_destroy")
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        policy = os.path.join(directory.name, "policy.toml")
+        with open(policy, "w") as file:
+            file.write(POLICY)
+        cls.around = ("--run-dir", directory.name + "/run")
+        up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", "--policy", policy, *cls.around],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        cls.addClassCleanup(lambda: (up.terminate(), up.wait(10), up.stdout.close()))
+        assert up.stdout.readline().startswith("adieu: up"), "adieu up"
+        cls.programs, cls.ends = {}, {}
+        peers = Program("peers", PEERS, HERE, inside=cls.inside)
+        cls.addClassCleanup(peers.end)
+
+        def have(*words):
+            peers.go_on(json.dumps(words))
+            assert peers.says() == "done"
+        for name, (does, _, _) in cls.SCENES.items():
+            cls.programs[name] = Program(name, IDLES, does)
+            cls.addClassCleanup(cls.programs[name].end)
+        for name, (_, peer_does, address) in cls.SCENES.items():
+            program = cls.programs[name]
+            assert program.says() == "listening"
+            have(peer_does, address, program.port)
+            cls.ends[name] = program.says()
+            assert program.says() == "idles"
+        late = time.monotonic() + PATIENCE
+        cls.ids = {}
+        while len(cls.ids) < len(cls.SCENES) and time.monotonic() < late:
+            rows = [json.loads(line) for line in adieu("ls", "--json", *cls.around).stdout.splitlines()]
+            cls.ids = {row["comm"]: row["id"] for row in rows if row["comm"] in cls.SCENES}
+            time.sleep(0.05)
+        run(*cls.inside, "ip", "address", "del", GONE + "/24", "dev", "there")
+        for name, (_, _, address) in cls.SCENES.items():
+            if address == THERE:
+                have("forget", address, cls.programs[name].port)
+
+    def sees(self, name):
+        self.programs[name].go_on()
+        return self.programs[name].says()
+
+    def explained(self, name, title, state, wanted, cause, says):
+        found, text = self.explains(self.ends[name], title, state, wanted, cause, self.programs[name], says)
+        self.assertEqual(found["id"], self.ids[name])
+        return found, text
+
+    def ended(self, name, title):
+        """What is said of one that has ended, and what its program sees."""
+        late = time.monotonic() + PATIENCE
+        while True:
+            done = adieu("why", self.ids[name], *self.around, "--json")
+            self.assertEqual((done.returncode, done.stderr), (1, ""))
+            found = json.loads(done.stdout)
+            done = adieu("why", self.ids[name], *self.around)
+            if found["reason"] != "none" and re.search(r"\d  ended: ", done.stdout):
+                break
+            self.assertLess(time.monotonic(), late, done.stdout)
+            time.sleep(0.05)
+        if title:
+            pages[title] = (inspect.cleandoc(self._testMethodDoc), done.stdout)
+        self.programs[name].go_on()
+        return found, done.stdout, self.programs[name].says()
+
+    def test_a_peer_that_has_vanished_is_told(self):
+        """The peer's machine is gone, and nobody had anything to say. Four questions stay unanswered; the rule only
+        watches."""
+        found, text = self.explained(
+            "watched", "The peer has vanished", "ESTABLISHED", "held and reading", "the peer is gone",
+            [r"state +ESTABLISHED .*; peer gone\n", r"4 questions unanswered, over \S+ s of attended time",
+             r"4 unanswered questions in a row is what its data plane allows", r"ends +never"])
+        self.assertRegex(found["next_step"], r"^have process \d+ \(descriptor \d+\) close it")
+        self.assertEqual((found["standing"], found["rule"]), ("gone", "watched"))
+        self.assertIn("has asked the peer; only says that it is gone", text)
+        row = self.counted("ESTABLISHED", "watched", self.programs["watched"].port)
+        self.assertEqual(row["cause"], found["cause"])
+        self.assertEqual(self.sees("watched"), ["EAGAIN", 1])
+
+    def test_a_peer_that_has_vanished_is_reset_by_a_rule(self):
+        """The same, where the rule says what is to become of it. The program's next call fails: ECONNABORTED."""
+        found, text, sees = self.ended("ended", "The peer has vanished, and a rule ends the connection")
+        self.assertEqual((found["reason"], sees), ("commanded", ["ECONNABORTED", "EPIPE"]))
+        self.assertRegex(text, r"gone in ESTABLISHED; end -> done\n")
+        self.assertRegex(text, r"- 4 questions unanswered, over \S+ s of attended time\n")
+
+    def test_a_peer_that_has_vanished_under_a_half_closed_connection(self):
+        """We have shut down, the peer's machine is gone. The program holds its descriptor, so that no timer of the
+        kernel's is armed: its FIN would be waited for for ever."""
+        found, _ = self.explained(
+            "half-closed", "FIN-WAIT-2, and the peer has vanished", "FIN-WAIT-2", "held and reading",
+            "the peer is gone, and its FIN will not come",
+            [r"; peer gone\n", r"ends +never", "close it: nobody is there any more"])
+        self.assertEqual(found["standing"], "gone")
+        found, _, sees = self.ended("ended-half", None)
+        self.assertEqual((found["reason"], sees), ("commanded", ["ECONNABORTED", "EPIPE"]))
+
+    def test_a_peer_that_has_vanished_after_it_had_closed(self):
+        """The peer closed first, and its machine is gone since: nobody waits for our FIN any more, and the program
+        has not closed."""
+        found, _ = self.explained(
+            "left-behind", "CLOSE-WAIT, and the peer has vanished", "CLOSE-WAIT",
+            "held, nothing left to read, not closed", "the program has not closed", [r"; peer gone\n", r"ends +never"])
+        self.assertEqual(found["standing"], "gone")
+        self.assertEqual(self.sees("left-behind"), [True, 1])
+
+    def test_a_rule_that_wants_more_questions_than_the_kernel_allows(self):
+        """A rule that assumes 30 % of loss wants 31 questions. The kernel is asked four in a row: nobody is ever proven
+        gone by it, and that is said, with what to write."""
+        found, text = self.explained(
+            "unsure", "A proof that cannot be reached", "ESTABLISHED", "held and reading",
+            "open, and the peer does not answer",
+            [r"; peer suspect\n", "has asked the peer; .* 4 times in a row at the most, and N is 31: never",
+             r"write `probes = 4` in its rule",
+             "ends +never by itself; only a close by either side"])
+        self.assertEqual(found["standing"], "suspect")
+        self.assertNotIn("at the earliest", text)
+
+    def test_whose_program_has_keepalive_on_is_left_to_it(self):
+        found, text = self.explained("keeps-alive", None, "ESTABLISHED", "held and reading", "open",
+                                     [r"; peer silent\n", "its application has its kernel's own keepalive on"])
+        self.assertEqual(found["ends_short"], "unknown: keepalive")
+        self.assertNotIn("next question", text)
+        self.assertNotIn(self.ids["keeps-alive"], adieu("log", *self.around).stdout)
+
+    def test_whose_program_has_set_a_user_timeout_is_not_asked_since_a_question_would_end_it(self):
+        found, text = self.explained("ended-limits", None, "ESTABLISHED", "held and reading", "open",
+                                     [r"; peer silent\n", "cannot ask the peer now", "its data plane has no question"])
+        self.assertNotIn("next question", text)
+        self.assertEqual(self.sees("ended-limits"), ["EAGAIN", 1])
+
+    def test_a_peer_that_has_rebooted(self):
+        """The peer's machine is up again, and knows nothing of the connection: it answers the first question with a
+        reset. The program's next call fails: ECONNRESET."""
+        found, text, sees = self.ended("rebooted", "The peer has rebooted")
+        self.assertEqual(sees, ["ECONNRESET", "EPIPE"])
+        self.assertRegex(text, r"ends +it has ended: ")
+        if RESETS_ARE_HEARD:
+            self.assertEqual(found["reason"], "reset by path or peer")
+            self.assertIn("the reset came after 1 question: its answer", text)
+        # In CLOSE-WAIT reading says no more than before: end of stream.
+        found, _, sees = self.ended("rebooted-2", None)
+        self.assertEqual(sees, [True, "EPIPE"])
+        if RESETS_ARE_HEARD:
+            self.assertEqual(found["reason"], "reset by path or peer")
+        log = adieu("log", *self.around).stdout
+        self.assertRegex(log, rf"end +{self.ids['rebooted']} .* in ESTABLISHED\n")
 
 
 class Hostile(Story):
@@ -582,6 +819,14 @@ def shape(text):
     return re.sub(r"[─╌ ]+", " ", text)
 
 
+def settled(text):
+    """Where a daemon runs, without what depends on when it swept: how near two instants of the ladder are to each
+    other, and whether a verdict came together with the next question."""
+    if not text.startswith("kernel/"):
+        return text
+    return re.sub(r"; probe, bare( -> \w+)?|\n +here │.*", "", text, flags=re.S)
+
+
 class Page(unittest.TestCase):
     """Last: what the others have gathered is what the page says."""
 
@@ -590,24 +835,28 @@ class Page(unittest.TestCase):
         if os.path.exists(PAGE):
             with open(PAGE) as file:
                 known = file.read()
-        page = HEAD + "".join(f"\n## {title}\n\n{about}\n\n```\n{text}```\n" for title, (about, text) in pages.items())
+        head = HEAD + POLICY + HEAD_ENDS
+        page = head + "".join(f"\n## {title}\n\n{about}\n\n```\n{text}```\n" for title, (about, text) in pages.items())
         if WRITE:
             with open(PAGE, "w") as file:
                 file.write(page)
             return
         texts = dict(re.findall(r"\n## ([^\n]*)\n\n[^`]*?\n\n```\n(.*?)```\n", known, re.S))
-        self.assertTrue(known.startswith(HEAD))
+        self.assertTrue(known.startswith(head))
         for title, (_, text) in pages.items():
-            difference = [line for line in difflib.ndiff(shape(texts.get(title, "")).splitlines(),
-                                                         shape(text).splitlines()) if line[0] in "+-"]
+            difference = [line for line in difflib.ndiff(shape(settled(texts.get(title, ""))).splitlines(),
+                                                         shape(settled(text)).splitlines()) if line[0] in "+-"]
             self.assertEqual(difference, [], f"{title}: look, and then run this with --write")
-        self.assertLessEqual(set(texts) - set(pages), {"In flight"})  # told only to who sees everybody
+        if IS_ROOT:
+            self.assertLessEqual(set(texts) - set(pages), {"In flight"})  # told only to who sees everybody
 
+
+CASES = Leaks, UnansweredPeer, LostPeer, Hostile, WhoSeesLittle, ExitCodes, Page
 
 if __name__ == "__main__":
     if not enter_own_network():
         print("SKIPPED: this machine permits no network namespace of our own")
         raise SystemExit(77)
-    suite = unittest.TestSuite(case(name) for case in (Leaks, UnansweredPeer, Hostile, WhoSeesLittle, ExitCodes, Page)
-                               for name in vars(case) if name.startswith("test_"))  # as they stand here
+    # As they stand here.
+    suite = unittest.TestSuite(case(name) for case in CASES for name in vars(case) if name.startswith("test_"))
     raise SystemExit(not unittest.TextTestRunner(verbosity=2 if "-v" in sys.argv else 1).run(suite).wasSuccessful())

@@ -201,6 +201,65 @@ TEST(Judge, APlaneThatMayMissSignsOfLifeProvesNobodyGone) {
   EXPECT_EQ(v.gone_earliest, Instant::never());
 }
 
+// The kernel's: bare questions alone, four in a row.
+constexpr plane::Abilities kBareOnly = plane::Ability::ReportsHeard | plane::Ability::ReportsHolder |
+                                       plane::Ability::ProbeBare | plane::Ability::AbortReset |
+                                       plane::Ability::GuardedAbort;
+
+TEST(Judge, APlaneThatAsksNoMoreThanFourProvesNobodyGoneByARuleThatWantsFive) {
+  const Attention kernel{kBareOnly, {}, {}, {}};
+  Rule rule;
+  rule.most_asked = 4;
+  rule.probes_needed = 5;
+  auto r = asked(half_closed(kHeard), 0, 4, kFirst, kFirst + 150_s);
+  for (const bool can_probe : {true, false}) {
+    r.can_probe = can_probe;
+    const Verdict v = judged(r, kFirst + 1_h, rule, kernel);
+    EXPECT_EQ(v.standing, Standing::Suspect);
+    EXPECT_EQ(v.gone_earliest, Instant::never());
+    EXPECT_EQ(v.ends, Ends::PeerFin);  // neither an answer nor a verdict ends it
+    EXPECT_EQ(number(v, GroundKind::TooFewAskable), 4U);
+    EXPECT_FALSE(v.grounds.find(GroundKind::QuestionsMissing));
+  }
+  EXPECT_EQ(number(judged(r, kFirst + 1_h, rule, kernel), GroundKind::NotAskedUnable), 4U);
+  // One that nobody may have heard the answer to does not count.
+  const plane::Gap gap[] = {{kFirst + 1_s, kFirst + 2_s}};
+  rule.probes_needed = 4;
+  const Verdict spoiled = judged(r, kFirst + 1_h, rule, {kBareOnly, gap, {}, {}});
+  EXPECT_EQ(spoiled.standing, Standing::Suspect);
+  EXPECT_EQ(number(spoiled, GroundKind::TooFewAskable), 3U);
+  const Verdict gone = judged(r, kFirst + 1_h, rule, kernel);
+  EXPECT_EQ(gone.standing, Standing::Gone);
+  EXPECT_FALSE(gone.grounds.find(GroundKind::TooFewAskable));
+}
+
+TEST(Judge, WhoeverHasTheKernelsKeepaliveOnIsLeftToIt) {
+  auto r = half_closed(kHeard);
+  r.can_probe = false;
+  r.holder = plane::Holder::Held;
+  r.beside.timer = plane::OwnTimer::Keepalive;
+  const Verdict v = judged(r, kHeard + 1_h, kRule, {kBareOnly, {}, {}, {}});
+  EXPECT_TRUE(v.grounds.find(GroundKind::NotAskedOwnAsks));
+  EXPECT_FALSE(v.grounds.find(GroundKind::NotAskedUnable));
+  EXPECT_EQ(v.ends, Ends::OwnKeepalive);
+}
+
+TEST(Judge, AResetAfterAQuestionIsCalledItsAnswerAndOneWithoutIsNot) {
+  auto r = half_closed(kHeard);
+  r.reason = EndReason::PeerReset;
+  EXPECT_FALSE(judged(r, kFirst).grounds.find(GroundKind::ResetAnswers));
+  r = asked(r, 0, 1, kFirst, kFirst);
+  EXPECT_EQ(number(judged(r, kFirst), GroundKind::ResetAnswers), 1U);
+  r.reason = EndReason::Vanished;
+  EXPECT_FALSE(judged(r, kFirst).grounds.find(GroundKind::ResetAnswers));
+}
+
+TEST(Judge, CitesNoQuestionUnansweredWhereNoneIs) {
+  const auto r = asked(half_closed(kHeard), 1, 0, kFirst, kFirst);
+  EXPECT_FALSE(judged(r, kFirst + 3_s - 1_ms).grounds.find(GroundKind::Unanswered));
+  EXPECT_EQ(number(judged(r, kFirst + 3_s), GroundKind::Unanswered), 1U);
+}
+
 TEST(Judge, CitesTheNumbersItsVerdictRestsOn) {
   const Verdict v = judged(proven(), kFirst + 104_s);
   ASSERT_EQ(v.standing, Standing::Gone);

@@ -137,6 +137,8 @@ TEST_F(Probe, LeavesAloneWhoeverHasTimersOfItsOwnOrWasJustHeard) {
   set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
   idles(limits);
   const std::vector<int> before = keepalive_of(keeps.server);
+  EXPECT_FALSE(is_askable(server_of(keeps)));
+  EXPECT_TRUE(is_askable(server_of(limits)));  // a user timeout cannot be seen from outside
   EXPECT_EQ(prober.ask(server_of(keeps), held(keeps.server)), Outcome::Unable);
   EXPECT_EQ(keepalive_of(keeps.server), before);
   EXPECT_EQ(prober.ask(server_of(limits), held(limits.server)), Outcome::Unable);
@@ -209,6 +211,41 @@ TEST_F(Probe, TakesANoteThatWasNeverFinishedForNone) {
   const Fd file(open(note.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   ASSERT_EQ(write(file.get(), "123 45 7200 75", 14), 14);
   EXPECT_FALSE(Prober(note).owes());
+}
+
+TEST_F(Probe, ManyQuestionsAreNotPutInOneCall) {
+  Table table(128, 16, 64, 64);
+  auto plane = Plane::open(table.writer);
+  ASSERT_TRUE(plane);
+  plane->act(kAbilities, Prober(note));
+  if (!plane::has(table.writer.abilities(), plane::Ability::ProbeBare)) GTEST_SKIP() << "SKIPPED, NOT TESTED: no pidfd";
+  const Fd listener = listens(kLoopback4);
+  constexpr std::size_t kMany = 40;
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < kMany; ++i) pairs.push_back(connected(listener, kLoopback4));
+  idles(pairs.back());
+  plane->look(monotonic_now());
+  ASSERT_TRUE(plane->sweep(monotonic_now(), table.view));
+  for (const Pair& pair : pairs) {
+    const auto slot = table.slot_of(pair.server_name, pair.client_name);
+    ASSERT_TRUE(slot);
+    plane::Command command;
+    command.id = {7, *slot, table.read(*slot).generation};
+    command.expected_state = State::Established;
+    command.form = ProbeForm::Bare;
+    command.expires = Instant::never();
+    command.epoch = table.control.epoch();
+    command.verdict = 3;
+    ASSERT_TRUE(table.control.write(command, table.reader.commands_taken()));
+  }
+  plane->take_commands(monotonic_now(), table.view);
+  const auto first = table.reader.commands_taken();
+  EXPECT_GT(first, 0U);
+  EXPECT_LT(first, kMany);
+  plane->take_commands(monotonic_now(), table.view);
+  EXPECT_EQ(table.reader.commands_taken(), kMany);
+  for (std::uint64_t number = 1; number <= kMany; ++number)
+    EXPECT_EQ(table.reader.receipt(number)->outcome, Outcome::Done) << number;
 }
 
 TEST_F(Probe, ByCommandIsCountedUntilItIsAnswered) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "kernel/probe.h"
 #include "tests/kernel/table.h"
 
 namespace adieu::kernel {
@@ -95,6 +96,38 @@ BpfEvent told(BpfEventKind kind, std::uint64_t cookie) {
   event.kind = kind;
   event.cookie = cookie;
   return event;
+}
+
+TEST(Sweep, WhoHasBeenAskedAsOftenAsMayBeCannotBeAskedAgainUntilHeard) {
+  World world;
+  world.sweep({socket(1)});
+  const auto record = [&] { return world.table.read(*world.slot_of(1)); };
+  for (unsigned i = 0; i < kMostUnanswered; ++i) {
+    EXPECT_TRUE(record().can_probe);
+    world.sweeper.asked(*world.slot_of(1), world.now);
+  }
+  EXPECT_FALSE(record().can_probe);
+  Socket s = socket(1);
+  s.probes = kMostUnanswered;
+  world.sweep({s});
+  EXPECT_FALSE(record().can_probe);
+  s.probes = 0;
+  ++s.segments_in;
+  world.sweep({s});
+  EXPECT_TRUE(record().can_probe);
+  EXPECT_EQ(record().probes[static_cast<std::size_t>(ProbeForm::Bare)], 0U);
+}
+
+TEST(Sweep, WhoHasTimersOfItsOwnIsNotAskedForAMinute) {
+  World world;
+  world.sweep({socket(1)});
+  world.sweeper.unaskable(*world.slot_of(1), world.now);
+  const auto record = [&] { return world.table.read(*world.slot_of(1)); };
+  EXPECT_FALSE(record().can_probe);
+  for (unsigned second = 1; second < 60; ++second) world.sweep({socket(1)});
+  EXPECT_FALSE(record().can_probe);
+  world.sweep({socket(1)});
+  EXPECT_TRUE(record().can_probe);
 }
 
 TEST(Sweep, KeepsASocketInItsSlotWhateverTheOrderOfTheDump) {
