@@ -6,8 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "kernel/duplicate.h"
 
@@ -22,6 +24,19 @@ bool has_capability(unsigned capability) {
   __user_cap_data_struct data[2] = {};
   if (::syscall(SYS_capget, &header, data) < 0) return false;
   return (data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
+}
+
+// `walked`: to the end; else nothing is known of what was not met.
+Outcome outcome_of(const DestroyAnswer& answer, bool walked) {
+  switch (answer.outcome) {
+    case DestroyOutcome::NotFound: return walked ? Outcome::AlreadyEnded : Outcome::Unable;
+    case DestroyOutcome::Destroyed: return Outcome::Done;
+    case DestroyOutcome::OtherState: return Outcome::WrongState;
+    case DestroyOutcome::HeardSince: return Outcome::HeardSince;
+    case DestroyOutcome::Minisocket:
+    case DestroyOutcome::Refused: return Outcome::Unable;
+  }
+  return Outcome::Unable;
 }
 
 }  // namespace
@@ -50,15 +65,17 @@ Outcome Acts::finish(const Socket& found, const Held& who) const {
   return ::shutdown(duplicate->get(), SHUT_WR) == 0 ? Outcome::Done : Outcome::Unable;
 }
 
-Outcome Acts::abort(Network& network, const Socket& found, std::optional<std::uint32_t> heard, bool guarded) {
+Outcome Acts::may_abort(const Socket& found, std::optional<std::uint32_t> heard) const {
   if (!can_destroy_ || found.state == State::TimeWait) return Outcome::Unable;
-  if (!heard) return destroy(network, found);
+  if (!heard) return Outcome::Done;
   // Of a minisocket the kernel counts nothing: nobody could tell whether its peer was heard.
   if (!found.is_whole) return Outcome::Unable;
-  if (found.segments_in != *heard) return Outcome::HeardSince;
-  if (guard_ && guarded) return destroy_guarded(network, found, *heard).value_or(Outcome::Unable);
+  return found.segments_in == *heard ? Outcome::Done : Outcome::HeardSince;
+}
+
+Outcome Acts::abort(Network& network, const Socket& found, std::optional<std::uint32_t> heard) {
   const Outcome outcome = destroy(network, found);
-  return outcome == Outcome::Done ? Outcome::DoneUnguarded : outcome;
+  return outcome == Outcome::Done && heard ? Outcome::DoneUnguarded : outcome;
 }
 
 Outcome Acts::forget(Network& network, const Socket& found) {
@@ -74,25 +91,13 @@ Outcome Acts::destroy(Network& network, const Socket& found) {
   return Outcome::Unable;
 }
 
-// nullopt: it could not be done.
-std::optional<Outcome> Acts::destroy_guarded(const Network& network, const Socket& found, std::uint32_t heard) {
+void Acts::abort_guarded(const Network& network, std::span<const DestroyOrder> orders, std::span<Outcome> outcomes) {
+  std::ranges::fill(outcomes, Outcome::Unable);
   const Inside inside(network.file);
-  if (!inside.is_in()) return std::nullopt;
-  const DestroyOrder order{.cookie = found.key.cookie, .state = found.state, .segments_in = heard};
-  // A walk over the kernel's table can miss a socket that is there; twice in a row hardly.
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    DestroyAnswer answer;
-    if (!guard_->carry_out({&order, 1}, {&answer, 1})) return std::nullopt;
-    switch (answer.outcome) {
-      case DestroyOutcome::NotFound: break;
-      case DestroyOutcome::Destroyed: return Outcome::Done;
-      case DestroyOutcome::OtherState: return Outcome::WrongState;
-      case DestroyOutcome::HeardSince: return Outcome::HeardSince;
-      case DestroyOutcome::Minisocket:
-      case DestroyOutcome::Refused: return Outcome::Unable;
-    }
-  }
-  return std::nullopt;
+  if (!inside.is_in()) return;
+  std::vector<DestroyAnswer> answers(orders.size());
+  const bool walked = guard_->carry_out(orders, answers).has_value();
+  std::ranges::transform(answers, outcomes.begin(), [&](const DestroyAnswer& a) { return outcome_of(a, walked); });
 }
 
 }  // namespace adieu::kernel

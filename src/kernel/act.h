@@ -1,6 +1,6 @@
 // Ending connections of the kernel's TCP.
 //
-// What lives here: Acts: which of them this process may do and this kernel can, and each of them done to one socket.
+// What lives here: Acts: which of them this process may do and this kernel can, and each of them done.
 // What does not: whether it is to be done at all, and whether it has come about (plane.h); the count of segments heard
 // under the socket's lock (bpf_destroy.h).
 //
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "kernel/bpf_destroy.h"
 #include "kernel/holders.h"
@@ -36,14 +37,18 @@ class Acts {
   // `found`: what the kernel said of it a moment ago. Done: the kernel took it; what became of the socket must be
   // asked. `who`: who has it open. Unable: nobody, or that descriptor is another file by now.
   plane::Outcome finish(const Socket& found, const Held& who) const;
-  // `heard`: the count of segments on which it rests; nullopt: it is done whatever was heard. `guarded`: by BPF
-  // where that can be had.
-  plane::Outcome abort(Network& network, const Socket& found, std::optional<std::uint32_t> heard, bool guarded);
+  // Whether an abort is to be tried (Done), by what was found. `heard`: the count of segments on which it rests;
+  // nullopt: it is done whatever was heard.
+  plane::Outcome may_abort(const Socket& found, std::optional<std::uint32_t> heard) const;
+  // Of one that may: without a guard.
+  plane::Outcome abort(Network& network, const Socket& found, std::optional<std::uint32_t> heard);
+  // Of those that may, in one network: by BPF, in one walk. As many outcomes as orders; each cookie once.
+  void abort_guarded(const Network& network, std::span<const DestroyOrder> orders, std::span<plane::Outcome> outcomes);
+  bool can_guard() const { return guard_ && can_destroy_; }
   plane::Outcome forget(Network& network, const Socket& found);
 
  private:
   plane::Outcome destroy(Network& network, const Socket& found);
-  std::optional<plane::Outcome> destroy_guarded(const Network& network, const Socket& found, std::uint32_t heard);
 
   std::unique_ptr<BpfDestroy> guard_;  // null: not permitted, or not possible
   bool can_destroy_ = false;

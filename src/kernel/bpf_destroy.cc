@@ -43,6 +43,10 @@ DestroyAnswer answer_of(const AnswerRow& row) {
           .octets_acked = row.octets_acked};
 }
 
+std::size_t count_missing(std::span<const DestroyAnswer> answers) {
+  return static_cast<std::size_t>(std::ranges::count(answers, DestroyOutcome::NotFound, &DestroyAnswer::outcome));
+}
+
 }  // namespace
 
 std::expected<BpfDestroy, Error> BpfDestroy::open() {
@@ -76,7 +80,8 @@ std::expected<void, Error> BpfDestroy::carry_out_some(std::span<const DestroyOrd
                        .unused = 0};
     if (done) done = object_.update("orders", &order.cookie, &row);
   }
-  if (done) done = walk(orders, answers);
+  // A walk over the kernel's table can miss a socket that is there; twice in a row hardly. None is answered twice.
+  for (int attempt = 0; done && attempt < 2 && count_missing(answers) > 0; ++attempt) done = walk(orders, answers);
   for (const DestroyOrder& order : orders) object_.erase("orders", &order.cookie);
   return done;
 }
@@ -85,7 +90,7 @@ std::expected<void, Error> BpfDestroy::walk(std::span<const DestroyOrder> orders
   const auto walk = object_.walk();
   if (!walk) return std::unexpected(walk.error());
   std::array<AnswerRow, kMostOrders> rows;
-  std::size_t outstanding = orders.size();
+  std::size_t outstanding = count_missing(answers);
   while (outstanding != 0) {
     // The kernel stops walking when it has what was asked for.
     const ssize_t length = read(walk->get(), rows.data(), outstanding * sizeof(AnswerRow));

@@ -34,7 +34,7 @@ struct DestroyOrder {
 };
 
 enum class DestroyOutcome : std::uint8_t {
-  NotFound = 0,  // not met in this network namespace. A walk is no snapshot: ask sock_diag by name
+  NotFound = 0,  // not met in this network namespace, twice. A walk is no snapshot: ask sock_diag by name
   Destroyed = 1,
   OtherState = 2,
   HeardSince = 3,
@@ -56,8 +56,8 @@ class BpfDestroy {
   static std::expected<BpfDestroy, Error> open();
 
   // In the calling thread's network namespace. One walk over its TCP sockets, up to the last one ordered, for each
-  // kMostOrders; each cookie at most once. As many answers as orders. After an error, of an order whose answer is
-  // NotFound nothing is known.
+  // kMostOrders, and a second where that one did not meet all; each cookie at most once. As many answers as orders.
+  // After an error, of an order whose answer is NotFound nothing is known.
   [[nodiscard]] std::expected<void, Error> carry_out(std::span<const DestroyOrder> orders,
                                                      std::span<DestroyAnswer> answers);
   static constexpr std::size_t kMostOrders = 256;

@@ -1,4 +1,4 @@
-// The order of one sweep, and the receipts. What does not live here: clocks and loops (host).
+// The order of one sweep. What does not live here: commands (plane_commands.cc), clocks and loops (host).
 #include "kernel/plane.h"
 
 #include <deque>
@@ -12,9 +12,6 @@
 
 namespace adieu::kernel {
 namespace {
-
-// Each takes until the kernel's next tick, some milliseconds. Meanwhile nothing else is done, the heartbeat among it.
-constexpr unsigned kQuestionsAtOnce = 32;
 
 // Where a dump's sockets go, and of which network they are.
 struct Into {
@@ -217,112 +214,6 @@ std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
   }
   sweep_->finish();
   return {};
-}
-
-void Plane::take_commands(Instant now, const plane::ControlView& control) {
-  const std::uint64_t first = table_->commands_taken() + 1;
-  // Asked once: however fast the ring is filled, one call answers one ring of commands at the most.
-  const std::uint64_t end = first + control.waiting(first - 1);
-  questions_ = 0;
-  for (std::uint64_t number = first; number < end && table_->has_receipt_room(control); ++number) {
-    if (questions_ >= kQuestionsAtOnce) return;
-    answer(number, now, control);
-  }
-}
-
-void Plane::answer(std::uint64_t number, Instant now, const plane::ControlView& control) {
-  plane::Receipt receipt;  // Malformed, until it turns out to be a command
-  receipt.command = number;
-  receipt.heard = plane::kUnknownCount;
-  receipt.at = now;
-  if (const auto command = control.command(number)) {
-    receipt.verdict = command->verdict;
-    receipt.id = command->id;
-    receipt.kind = command->kind;
-    receipt.form = command->form;
-    receipt.epoch = command->epoch;
-    if (table_->is_live(command->id) || table_->is_ended(command->id))
-      receipt.state = table_->last(command->id.slot).state;
-    if (command->epoch != control.epoch())
-      receipt.outcome = plane::Outcome::Void;
-    else if (command->expires <= now)
-      receipt.outcome = plane::Outcome::Expired;
-    else
-      receipt.outcome = obey(*command, receipt);
-  }
-  table_->receipt(receipt);
-  table_->set_commands_taken(number);
-}
-
-// The kernel is asked before and after: what a sweep has told is as old as the sweep.
-plane::Outcome Plane::obey(const plane::Command& command, plane::Receipt& receipt) {
-  using plane::Outcome;
-  if (table_->is_ended(command.id)) return Outcome::AlreadyEnded;
-  if (!table_->is_live(command.id)) return Outcome::WrongIdentity;
-  const SocketKey key = sweep_->key_of(command.id.slot);
-  Network* const network = networks_.find(key.network);
-  if (network == nullptr) return Outcome::Unable;
-  auto found = network->diag.find(key);
-  if (!found) return Outcome::Unable;
-  receipt.state = *found ? (*found)->state : State::Closed;
-  if (!*found) return Outcome::AlreadyEnded;  // the next sweep will say so
-  if ((*found)->is_whole) receipt.heard = (*found)->segments_in;
-  if (receipt.state != command.expected_state) return Outcome::WrongState;
-
-  (*found)->key.network = key.network;
-  const Outcome outcome = carry_out(command, *network, **found, receipt.at);
-  if (!plane::is_done(outcome) || command.kind == plane::CommandKind::Probe) return outcome;
-  const auto after = network->diag.find(key);
-  if (!after) return Outcome::Unable;
-  receipt.state = *after ? (*after)->state : State::Closed;
-  if (command.kind == plane::CommandKind::Finish)
-    return !*after || is_sending_closed(receipt.state) ? outcome : Outcome::Unable;
-  if (*after) return Outcome::Unable;
-  sweep_->ended(command.id.slot, command.verdict);
-  return outcome;
-}
-
-plane::Outcome Plane::ask(std::uint32_t slot, const Socket& found, Instant now) {
-  using plane::Outcome;
-  // Peers answer such a question once in 500 ms (RFC 5961) or less often.
-  const Instant last = table_->last(slot).probe_last;
-  if (last.is_known() && now - last < seconds(1)) return Outcome::TooSoon;
-  const Held who = holders_->of(found.inode);
-  ++questions_;
-  const Outcome outcome = prober_.ask(found, who);
-  if (outcome == Outcome::Done) sweep_->asked(slot, now);
-  if (outcome == Outcome::Unable && is_askable(found) && who.descriptors > 0 && !prober_.owes())
-    sweep_->unaskable(slot, now);
-  return outcome;
-}
-
-plane::Outcome Plane::carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now) {
-  using plane::Ability;
-  using plane::Outcome;
-  const auto may = [this](Ability ability) { return plane::has(wanted_, ability); };
-  Outcome outcome = Outcome::Unable;
-  switch (command.kind) {
-    case plane::CommandKind::Probe:
-      if (may(Ability::ProbeBare) && command.form == ProbeForm::Bare) outcome = ask(command.id.slot, found, now);
-      break;
-    case plane::CommandKind::Finish:
-      if (!may(Ability::Finish)) break;
-      outcome = acts_.finish(found, holders_->of(found.inode));
-      if (outcome != Outcome::Unable || found.inode == 0 || holders_->looked_at() >= now) break;
-      look(now);  // who had it open may have passed it on since
-      outcome = acts_.finish(found, holders_->of(found.inode));
-      break;
-    case plane::CommandKind::Abort:
-      if (!may(Ability::AbortReset) || command.silent) break;
-      outcome = acts_.abort(network, found, command.regardless ? std::nullopt : std::optional(command.heard),
-                            may(Ability::GuardedAbort));
-      break;
-    case plane::CommandKind::Forget:
-      if (may(Ability::Forget)) outcome = acts_.forget(network, found);
-      break;
-  }
-  table_->set_abilities((table_->abilities() & kReports) | able());
-  return outcome;
 }
 
 }  // namespace adieu::kernel

@@ -9,6 +9,7 @@
 
 #include <expected>
 #include <memory>
+#include <span>
 
 #include "base/time.h"
 #include "kernel/act.h"
@@ -55,14 +56,14 @@ class Plane {
   void look(Instant now);
   // Of the networks only our own, from the next look on.
   void keep_to_own_network() { every_network_ = false; }
-  // Answers the commands that wait, then brings the table up to what the kernel says at `now` (CLOCK_MONOTONIC), then
-  // sets the heartbeat. On an error the table stays true but old, nothing has ended on the strength of a dump that was
-  // not whole, and the heartbeat stands still; the next call starts afresh.
+  // Answers a batch of the commands that wait, then brings the table up to what the kernel says at `now`
+  // (CLOCK_MONOTONIC), then sets the heartbeat. On an error the table stays true but old, nothing has ended on the
+  // strength of a dump that was not whole, and the heartbeat stands still; the next call starts afresh.
   [[nodiscard]] std::expected<void, Error> sweep(Instant now, const plane::ControlView& control);
   // A look and a sweep at once, for whoever asks but once: the kernel is asked for its sockets by a thread of its own.
   [[nodiscard]] std::expected<void, Error> look_and_sweep(Instant now, const plane::ControlView& control);
-  // Commands alone, for a host that answers them between two sweeps. Some may be left, if many are questions: it calls
-  // again without waiting.
+  // A batch of commands, for a host that answers them between two sweeps. Some may be left: it calls again without
+  // waiting.
   void take_commands(Instant now, const plane::ControlView& control);
 
   // From now on the kernel tells what happens; an error says why it does not.
@@ -87,11 +88,18 @@ class Plane {
   void look_again(const SocketKey& key, const plane::ControlView& control);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   std::expected<void, Error> see_rest(const plane::ControlView& control);
-  void answer(std::uint64_t number, Instant now, const plane::ControlView& control);
-  plane::Outcome obey(const plane::Command& command, plane::Receipt& receipt);
   plane::Abilities able() const;
-  plane::Outcome ask(std::uint32_t slot, const Socket& found, Instant now);
-  plane::Outcome carry_out(const plane::Command& command, Network& network, const Socket& found, Instant now);
+
+  struct Pending;
+  static bool fits(std::span<const Pending> batch, const Pending& next);
+  Pending prepare(std::uint64_t number, Instant now, const plane::ControlView& control);
+  plane::Outcome find(Pending& pending);
+  void plan(Pending& pending) const;
+  void act_on(Pending& pending);
+  plane::Outcome finish(const Socket& found, Instant now);
+  void abort_guarded(std::span<Pending> batch);
+  void verify(Pending& pending);
+  void ask(std::span<Pending> batch);
 
   plane::TableWriter* table_;
   Networks networks_;
@@ -99,7 +107,6 @@ class Plane {
   Acts acts_;
   Prober prober_;
   plane::Abilities wanted_ = 0;            // of acts
-  unsigned questions_ = 0;                 // put in this call
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, not possible, or no look yet
   std::unique_ptr<BpfEvents> events_;      // null: likewise, or nobody listens
   std::uint64_t events_lost_ = 0;          // when the latest sweep began

@@ -10,32 +10,48 @@
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/time.h"
 #include "kernel/duplicate.h"
+#include "kernel/reply.h"
 
 namespace adieu::kernel {
 namespace {
 
 using plane::Outcome;
 
-constexpr int kLongestInterval = 32767;  // MAX_TCP_KEEPINTVL
-constexpr int kHighestCount = 127;       // MAX_TCP_KEEPCNT
+constexpr int kLongest = 32767;     // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL
+constexpr int kHighestCount = 127;  // MAX_TCP_KEEPCNT
 constexpr Duration kPatience = milliseconds(100);
+constexpr unsigned kSecond = 1000;  // in the milliseconds of tcp_info
 
 bool set(int file, int level, int name, int value) {
   return ::setsockopt(file, level, name, &value, sizeof value) == 0;
 }
-std::optional<int> get(int file, int level, int name) {
+// -1: it cannot be had, and none is negative.
+int get(int file, int level, int name) {
   int value = 0;
   socklen_t length = sizeof value;
-  return ::getsockopt(file, level, name, &value, &length) == 0 ? std::optional(value) : std::nullopt;
+  return ::getsockopt(file, level, name, &value, &length) == 0 ? value : -1;
 }
-std::uint32_t segments_out(int file) {
+tcp_info info_of(int file) {
   tcp_info info{};
   socklen_t length = sizeof info;
-  return ::getsockopt(file, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_segs_out : 0;
+  ::getsockopt(file, IPPROTO_TCP, TCP_INFO, &info, &length);
+  return info;
+}
+bool is_settable(int value, int highest) { return value >= 1 && value <= highest; }
+
+// nullopt: its question has not gone out yet. Segments sent would not tell: one may answer the peer, who may be asked
+// at the same time.
+std::optional<Outcome> outcome_of(const tcp_info& info, unsigned unanswered_before) {
+  if (info.tcpi_probes > unanswered_before) return Outcome::Done;
+  if (info.tcpi_last_ack_recv < kSecond || info.tcpi_last_data_recv < kSecond) return Outcome::Done;
+  if (state_of(info.tcpi_state) == State::Closed) return Outcome::AlreadyEnded;
+  return std::nullopt;
 }
 
 struct Close {
@@ -44,6 +60,14 @@ struct Close {
 using File = std::unique_ptr<std::FILE, Close>;
 
 }  // namespace
+
+struct Prober::Asked {
+  Question* question;
+  Owed owed;
+  std::optional<Duplicate> duplicate;  // until everything is put back, or cannot be
+  unsigned unanswered = 0;             // before
+  bool owes = true;
+};
 
 bool is_askable(const Socket& socket) {
   const bool idles =
@@ -56,49 +80,91 @@ Prober::Prober(std::string note, AfterStep after_step) : note_(std::move(note)),
   const File file(std::fopen(note_.c_str(), "re"));
   if (!file) return;
   Owed owed;
-  // What cannot be read was never finished, and nothing was armed then.
-  if (std::fscanf(file.get(), "%" SCNu64 " %" SCNu32 " %d %d %d end", &owed.cookie, &owed.inode, &owed.idle,
-                  &owed.interval, &owed.count) == 5)
-    owed_ = owed;
+  while (std::fscanf(file.get(), "%" SCNu64 " %" SCNu32 " %d %d %d", &owed.cookie, &owed.inode, &owed.idle,
+                     &owed.interval, &owed.count) == 5)
+    owed_.push_back(owed);
+  char last[4] = {};
+  // What has no end was never finished, and nothing was armed then.
+  if (std::fscanf(file.get(), " %3s", last) != 1 || std::string_view(last) != "end") owed_.clear();
 }
 
-Outcome Prober::ask(const Socket& found, const Held& who) {
-  if (!is_possible() || owed_ || who.descriptors == 0 || !is_askable(found)) return Outcome::Unable;
-  if (earlier(found.since_data, found.since_ack) < seconds(1)) return Outcome::TooSoon;
-  const auto duplicate = Duplicate::take(who.process, who.descriptor, found.key.cookie);
-  if (!duplicate) return Outcome::Unable;
-  const int file = duplicate->get();
-  const auto idle = get(file, IPPROTO_TCP, TCP_KEEPIDLE);
-  const auto interval = get(file, IPPROTO_TCP, TCP_KEEPINTVL);
-  const auto count = get(file, IPPROTO_TCP, TCP_KEEPCNT);
-  if (!idle || !interval || !count) return Outcome::Unable;
-  if (get(file, SOL_SOCKET, SO_KEEPALIVE) != 0 || get(file, IPPROTO_TCP, TCP_USER_TIMEOUT) != 0) return Outcome::Unable;
-  const Owed owed{found.key.cookie, found.inode, *idle, *interval, *count};
-  if (!write_down(owed)) return Outcome::Unable;
-  const bool asked = arm(file);
-  if (put_back(file, owed)) forget();
-  step(5);
-  return asked ? Outcome::Done : Outcome::Unable;
-}
-
-// True: a segment went out.
-bool Prober::arm(int file) const {
+void Prober::ask(std::span<Question> questions) {
+  ADIEU_ASSERT(questions.size() <= kMostQuestions);
+  if (!is_possible() || owes()) return;
+  std::vector<Asked> all;
+  for (Question& question : questions)
+    if (auto asked = prepare(question)) all.push_back(std::move(*asked));
+  if (all.empty()) return;
+  for (const Asked& asked : all) owed_.push_back(asked.owed);
+  if (!write_down()) return owed_.clear();  // nothing is armed
   step(0);
-  if (!set(file, IPPROTO_TCP, TCP_KEEPINTVL, kLongestInterval)) return false;
+  for (Asked& asked : all)
+    if (!arm(asked.duplicate->get())) release(asked, Outcome::Unable);
+  wait(all);
+  owed_.clear();
+  for (const Asked& asked : all)
+    if (asked.owes) owed_.push_back(asked.owed);
+  write_down();
+  step(5);
+}
+
+// nullopt: it is answered already.
+std::optional<Prober::Asked> Prober::prepare(Question& question) {
+  const Socket& found = question.found;
+  if (question.who.descriptors == 0 || !is_askable(found)) return std::nullopt;
+  if (earlier(found.since_data, found.since_ack) < seconds(1)) {
+    question.outcome = Outcome::TooSoon;
+    return std::nullopt;
+  }
+  auto duplicate = Duplicate::take(question.who.process, question.who.descriptor, found.key.cookie);
+  if (!duplicate) return std::nullopt;
+  const int file = duplicate->get();
+  const Owed owed{.cookie = found.key.cookie,
+                  .inode = found.inode,
+                  .idle = get(file, IPPROTO_TCP, TCP_KEEPIDLE),
+                  .interval = get(file, IPPROTO_TCP, TCP_KEEPINTVL),
+                  .count = get(file, IPPROTO_TCP, TCP_KEEPCNT)};
+  if (!is_settable(owed.idle, kLongest) || !is_settable(owed.interval, kLongest)) return std::nullopt;
+  if (!is_settable(owed.count, kHighestCount)) return std::nullopt;
+  if (get(file, SOL_SOCKET, SO_KEEPALIVE) != 0 || get(file, IPPROTO_TCP, TCP_USER_TIMEOUT) != 0) return std::nullopt;
+  return Asked{&question, owed, std::move(*duplicate), info_of(file).tcpi_probes};
+}
+
+bool Prober::arm(int file) const {
+  if (!set(file, IPPROTO_TCP, TCP_KEEPINTVL, kLongest)) return false;
   step(1);
   if (!set(file, IPPROTO_TCP, TCP_KEEPCNT, kHighestCount)) return false;
   step(2);
-  const std::uint32_t before = segments_out(file);
   if (!set(file, SOL_SOCKET, SO_KEEPALIVE, 1)) return false;
   step(3);
   if (!set(file, IPPROTO_TCP, TCP_KEEPIDLE, 1)) return false;
   step(4);
+  return true;
+}
+
+// Until each is out; none keeps its duplicate for the others' sake.
+void Prober::wait(std::span<Asked> all) {
   for (Duration waited; waited < kPatience; waited = waited + milliseconds(1)) {
-    if (segments_out(file) != before) return true;
+    bool some_left = false;
+    for (Asked& asked : all) {
+      if (!asked.duplicate) continue;
+      if (const auto outcome = outcome_of(info_of(asked.duplicate->get()), asked.unanswered))
+        release(asked, *outcome);
+      else
+        some_left = true;
+    }
+    if (!some_left) return;
     const timespec moment{.tv_sec = 0, .tv_nsec = 1'000'000};
     ::nanosleep(&moment, nullptr);
   }
-  return false;
+  for (Asked& asked : all)
+    if (asked.duplicate) release(asked, Outcome::Unable);
+}
+
+void Prober::release(Asked& asked, Outcome outcome) {
+  asked.question->outcome = outcome;
+  asked.owes = !put_back(asked.duplicate->get(), asked.owed);
+  asked.duplicate.reset();
 }
 
 // Off first: what stands afterwards cannot matter any more.
@@ -108,30 +174,38 @@ bool Prober::put_back(int file, const Owed& owed) {
 }
 
 void Prober::put_back(const Holders& holders) {
-  if (!owed_) return;
-  for (const Holding& holding : holders.all_of(owed_->inode)) {
-    const auto duplicate = Duplicate::take(holding.process, holding.descriptor, owed_->cookie);
-    if (duplicate && put_back(duplicate->get(), *owed_)) return forget();
-  }
+  if (!owes()) return;
   // In no process any more: it is closed.
-  if (holders.everywhere()) forget();
+  std::erase_if(owed_, [&](const Owed& owed) { return put_back(holders, owed) || holders.everywhere(); });
+  write_down();
+}
+
+bool Prober::put_back(const Holders& holders, const Owed& owed) {
+  for (const Holding& holding : holders.all_of(owed.inode)) {
+    const auto duplicate = Duplicate::take(holding.process, holding.descriptor, owed.cookie);
+    if (!duplicate) continue;
+    const int file = duplicate->get();
+    // Neither is ours: it was not armed yet, or is put back already, and may be the application's again.
+    const bool is_ours =
+        get(file, IPPROTO_TCP, TCP_KEEPINTVL) == kLongest || get(file, IPPROTO_TCP, TCP_KEEPCNT) == kHighestCount;
+    if (!is_ours || put_back(file, owed)) return true;
+  }
+  return false;
 }
 
 // Whole or not at all, however this process ends.
-bool Prober::write_down(const Owed& owed) {
+bool Prober::write_down() {
+  if (owed_.empty()) return ::unlink(note_.c_str()) == 0;
   const std::string fresh = note_ + ".new";
   File file(std::fopen(fresh.c_str(), "we"));
   if (!file) return false;
-  const bool written = std::fprintf(file.get(), "%" PRIu64 " %" PRIu32 " %d %d %d end\n", owed.cookie, owed.inode,
-                                    owed.idle, owed.interval, owed.count) > 0;
-  if (std::fclose(file.release()) != 0 || !written || std::rename(fresh.c_str(), note_.c_str()) != 0) return false;
-  owed_ = owed;
-  return true;
-}
-
-void Prober::forget() {
-  owed_.reset();
-  ::unlink(note_.c_str());
+  bool written = true;
+  for (const Owed& owed : owed_)
+    written = std::fprintf(file.get(), "%" PRIu64 " %" PRIu32 " %d %d %d\n", owed.cookie, owed.inode, owed.idle,
+                           owed.interval, owed.count) > 0 &&
+              written;
+  written = std::fputs("end\n", file.get()) >= 0 && written;
+  return std::fclose(file.release()) == 0 && written && std::rename(fresh.c_str(), note_.c_str()) == 0;
 }
 
 void Prober::step(int number) const {

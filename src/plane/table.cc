@@ -195,11 +195,12 @@ void TableWriter::event(EventKind kind, std::uint32_t slot) {
 
 std::uint64_t TableWriter::events_written() const { return load(memory_, layout::kEventsWritten); }
 
-bool TableWriter::has_receipt_room(const ControlView& control) const {
+std::uint32_t TableWriter::receipt_room(const ControlView& control) const {
   const std::uint64_t written = load(memory_, layout::kReceiptsWritten);
   const std::uint64_t taken = control.receipts_taken();
   // A control plane that has taken more than there is gets nothing done for it, and loses nothing.
-  return taken <= written && written - taken < capacity_.receipts;
+  if (taken > written || written - taken >= capacity_.receipts) return 0;
+  return capacity_.receipts - static_cast<std::uint32_t>(written - taken);
 }
 
 void TableWriter::receipt(const Receipt& receipt) {

@@ -128,7 +128,8 @@ class TableWriter {
   std::size_t private_bytes() const;  // memory of the writer itself, outside the table
 
   // Receipts: lossless. No command may be taken while there is no room.
-  bool has_receipt_room(const ControlView& control) const;
+  bool has_receipt_room(const ControlView& control) const { return receipt_room(control) > 0; }
+  std::uint32_t receipt_room(const ControlView& control) const;
   void receipt(const Receipt& receipt);
   // Commands taken so far, published for the control plane; the next one to take has this number plus one.
   std::uint64_t commands_taken() const;

@@ -370,6 +370,28 @@ TEST_F(Act, GuardsAnAbortInAnotherNetworkNamespaceAndStaysInItsOwn) {
   close(ready[1]);
 }
 
+TEST_F(Act, AbortsManyAtOnceAndEachByItsOwnCount) {
+  const Fd listener = listens(kLoopback4);
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 20; ++i) pairs.push_back(connected(listener, kLoopback4));
+  slot_in(State::Established, pairs.back().server_name, pairs.back().client_name);
+  for (const Pair& pair : pairs) {
+    const auto slot = table->slot_of(pair.server_name, pair.client_name);
+    ASSERT_TRUE(slot);
+    ASSERT_TRUE(table->control.write(command(CommandKind::Abort, *slot), table->reader.commands_taken()));
+  }
+  sends(pairs[7].client, "x");
+  plane->take_commands(monotonic_now(), table->view);
+  ASSERT_EQ(table->reader.receipts_written(), pairs.size());
+  const bool guarded = plane::has(table->writer.abilities(), Ability::GuardedAbort);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const Receipt receipt = table->reader.receipt(i + 1).value();
+    EXPECT_EQ(receipt.outcome, i == 7 ? Outcome::HeardSince : guarded ? Outcome::Done : Outcome::DoneUnguarded) << i;
+    EXPECT_EQ(receipt.state, i == 7 ? State::Established : State::Closed) << i;
+    EXPECT_EQ(error_of(pairs[i].server), i == 7 ? 0 : ECONNABORTED) << i;
+  }
+}
+
 TEST_F(Act, DoesNothingOnACommandThatDoesNotFit) {
   const Fd listener = listens(kLoopback4);
   const Pair pair = connected(listener, kLoopback4);
