@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 namespace adieu::kernel {
@@ -51,7 +52,14 @@ bool Duplicate::is_possible() {
 Duplicate::Duplicate(Duplicate&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
 
 Duplicate::~Duplicate() {
-  if (file_ >= 0) ::close(file_);
+  if (file_ < 0) return;
+  linger lingers{};
+  socklen_t length = sizeof lingers;
+  const bool known = ::getsockopt(file_, SOL_SOCKET, SO_LINGER, &lingers, &length) == 0;
+  if (known && lingers.l_onoff != 0 && lingers.l_linger > 0)
+    std::thread([file = file_] { ::close(file); }).detach();
+  else
+    ::close(file_);
 }
 
 }  // namespace adieu::kernel

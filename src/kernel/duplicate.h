@@ -3,8 +3,9 @@
 // What lives here: Duplicate. What does not: what is done through it (act.h).
 //
 // While it lives, we are an owner beside the others: the application's close() would send no FIN. It is therefore
-// taken, used and closed at once. Needs Linux 5.6 (pidfd_getfd) and the right to trace that process: CAP_SYS_PTRACE,
-// or to be the same user where Yama permits. The process notices nothing.
+// taken, used and closed at once. Should the application have closed it meanwhile, ours is the last close: where
+// SO_LINGER is set it waits for the peer, in a thread of its own. Needs Linux 5.6 (pidfd_getfd) and the right to trace
+// that process: CAP_SYS_PTRACE, or to be the same user where Yama permits. The process notices nothing.
 #pragma once
 
 #include <cstdint>

@@ -357,8 +357,14 @@ TEST_F(Act, GuardsAnAbortInAnotherNetworkNamespaceAndStaysInItsOwn) {
   }
   Endpoint names[2];
   ASSERT_EQ(read(ready[0], names, sizeof names), static_cast<ssize_t>(sizeof names));
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);  // and another pair at home, in the same batch
   const auto slot = slot_in(State::Established, names[1], names[0]);
+  const auto own = slot_in(State::Established, pair.server_name, pair.client_name);
+  ASSERT_TRUE(table->control.write(command(CommandKind::Abort, own), table->reader.commands_taken()));
   EXPECT_EQ(obey(CommandKind::Abort, slot).outcome, Outcome::Done);
+  EXPECT_EQ(table->reader.receipt(1)->outcome, Outcome::Done);
+  EXPECT_EQ(error_of(pair.server), ECONNABORTED);
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(WEXITSTATUS(status), ECONNABORTED);

@@ -251,6 +251,27 @@ TEST_F(Probe, HoldsNoConnectionOpenThatItsApplicationClosesMeanwhile) {
   closing.server.close();
 }
 
+// Ours is then the last close, and the kernel would let it wait until the peer has acknowledged our FIN.
+TEST_F(Probe, WaitsForNoPeerWhereAnApplicationThatLingersClosesMeanwhile) {
+  const Fd listener = listens(kLoopback4);
+  static Pair closing;
+  closing = connected(listener, kLoopback4);
+  const linger patient{.l_onoff = 1, .l_linger = 8};
+  ASSERT_EQ(setsockopt(closing.server.get(), SOL_SOCKET, SO_LINGER, &patient, sizeof patient), 0);
+  idles(closing);
+  turns_deaf(closing.client);
+  const Socket found = server_of(closing);
+  Prober prober(note, [](int step) {
+    if (step == 1) closing.server.close();
+  });
+  const Instant began = monotonic_now();
+  EXPECT_EQ(ask(prober, found, held(closing.server)), Outcome::Done);
+  EXPECT_LT(monotonic_now() - began, seconds(4));
+  ASSERT_TRUE(eventually([&] { return server_of(closing).state == State::FinWait1; }));
+  hears_again(closing.client);
+  closing.client.close();
+}
+
 TEST_F(Probe, EndsNoWaitForWhatWasResetMeanwhile) {
   const Fd listener = listens(kLoopback4);
   static Pair closing;
