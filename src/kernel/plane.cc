@@ -1,13 +1,12 @@
 // The order of one sweep, and the receipts. What does not live here: clocks and loops (host).
 #include "kernel/plane.h"
 
-#include <deque>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
+#include "kernel/dump.h"
 #include "kernel/proc_holdings.h"
 
 namespace adieu::kernel {
@@ -22,33 +21,18 @@ struct Into {
   const plane::ControlView& control;
   std::uint32_t network;
 };
-
-constexpr std::size_t kPart = 512;
-
-// What is in the caller's network, to be seen later.
-struct Dump {
-  std::vector<Socket> listeners;
-  std::deque<std::vector<Socket>> connections;  // in parts: 100,000 are not moved while they grow
-  std::expected<void, Error> taken;
-
-  void take() {
-    auto diag = Diag::open();
-    if (!diag) {
-      taken = std::unexpected(diag.error());
-      return;
-    }
-    const Visit listener = [](void* context, const Socket& socket) {
-      static_cast<Dump*>(context)->listeners.push_back(socket);
-    };
-    const Visit connection = [](void* context, const Socket& socket) {
-      auto& parts = static_cast<Dump*>(context)->connections;
-      if (parts.empty() || parts.back().size() == kPart) parts.emplace_back().reserve(kPart);
-      parts.back().push_back(socket);
-    };
-    taken = diag->dump_listeners(listener, this);
-    if (taken) taken = diag->dump(connection, this);
-  }
-};
+void see_listener(void* context, const Socket& socket) {
+  const Into& to = *static_cast<Into*>(context);
+  Socket named = socket;
+  named.key.network = to.network;
+  to.sweep.see_listener(named);
+}
+void see(void* context, const Socket& socket) {
+  const Into& to = *static_cast<Into*>(context);
+  Socket named = socket;
+  named.key.network = to.network;
+  to.sweep.see(named, to.control);
+}
 
 constexpr std::uint32_t kHeard =
     bit(BpfEventKind::StateChanged) | bit(BpfEventKind::ResetReceived) | bit(BpfEventKind::EndOfStreamRead);
@@ -111,18 +95,6 @@ void Plane::look(Instant now) {
 
 std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
   Into into{*sweep_, control, network.inode};
-  const Visit see_listener = [](void* context, const Socket& socket) {
-    const Into& to = *static_cast<Into*>(context);
-    Socket named = socket;
-    named.key.network = to.network;
-    to.sweep.see_listener(named);
-  };
-  const Visit see = [](void* context, const Socket& socket) {
-    const Into& to = *static_cast<Into*>(context);
-    Socket named = socket;
-    named.key.network = to.network;
-    to.sweep.see(named, to.control);
-  };
   if (auto dumped = network.diag.dump_listeners(see_listener, &into); !dumped) return dumped;
   return network.diag.dump(see, &into);
 }
@@ -178,24 +150,15 @@ std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& c
 }
 
 std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::ControlView& control) {
-  Dump own;
-  std::thread dumping([&own] { own.take(); });
+  Dump dump;
   look(now);
-  dumping.join();
-  if (!own.taken) return own.taken;
   sweep_->begin(now);
-  const std::uint32_t inode = networks_.own().inode;
-  for (Socket& listener : own.listeners) {
-    listener.key.network = inode;
-    sweep_->see_listener(listener);
-  }
-  for (std::vector<Socket>& part : own.connections)
-    for (Socket& socket : part) {
-      socket.key.network = inode;
-      sweep_->see(socket, control);
-    }
+  Into own{*sweep_, control, networks_.own().inode};
+  for (bool listens = true; auto part = dump.poll_part(); listens = false)
+    for (const Socket& socket : *part) listens ? see_listener(&own, socket) : see(&own, socket);
+  if (!dump.taken()) return dump.taken();
   for (Network& network : networks_.all())
-    if (network.inode != inode)
+    if (network.inode != own.network)
       if (auto seen = see_all(network, control); !seen) return seen;
   return see_rest(control);
 }
