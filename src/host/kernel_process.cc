@@ -6,11 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/options.h"
 #include "host/plane_link.h"
 #include "host/privileges.h"
 #include "kernel/plane.h"
@@ -50,6 +52,14 @@ void tell_sight(const kernel::Sight& sight, OnceLog& once) {
                                       sight.networks_closed));
   else
     once.over("networks", "all network namespaces can be entered");
+}
+
+kernel::Bpf bpf_without(const std::vector<std::string>& words) {
+  const auto may = [&](std::string_view word) {
+    return std::ranges::none_of(words, [&](const std::string& one) { return one == kNoBpf[0] || one == word; });
+  };
+  return {
+      .holders = may("holders"), .events = may("events"), .end_of_stream = may("end-of-stream"), .guard = may("guard")};
 }
 
 // One table, filled for as long as this process lives.
@@ -174,7 +184,7 @@ std::string why_unlisted(const kernel::Error& error) {
   return text;
 }
 
-Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
+Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, const std::vector<std::string>& no_bpf) {
   name_log("kernel");
   const Descriptor stop = signals({SIGTERM, SIGINT});
   const RunDir dir(run_dir);
@@ -185,7 +195,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   if (!seam) return std::unexpected(seam.error());
 
   plane::TableWriter table(seam->table(), setup);
-  auto plane = kernel::Plane::open(table);
+  auto plane = kernel::Plane::open(table, bpf_without(no_bpf));
   if (!plane) return failed(why_unlisted(plane.error()));
   plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
   if (auto listens = plane->listen(); !listens)

@@ -45,19 +45,19 @@ constexpr unsigned kMostLookedAtAgain = 1024;
 
 }  // namespace
 
-std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
+std::expected<Plane, Error> Plane::open(plane::TableWriter& table, const Bpf& bpf) {
   ADIEU_ASSERT((table.abilities() & ~kAbilities) == 0);
   auto networks = Networks::open();
   if (!networks) return std::unexpected(networks.error());
   table.set_abilities(table.abilities() & kReports);
-  return Plane(table, std::move(*networks));
+  return Plane(table, std::move(*networks), bpf);
 }
 
-Plane::Plane(plane::TableWriter& table, Networks networks)
-    : table_(&table), networks_(std::move(networks)), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
+Plane::Plane(plane::TableWriter& table, Networks networks, const Bpf& bpf)
+    : table_(&table), networks_(std::move(networks)), bpf_(bpf), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
 
 void Plane::act(plane::Abilities wanted, Prober prober) {
-  acts_ = Acts::open();
+  acts_ = Acts::open(bpf_.guard);
   prober_ = std::move(prober);
   wanted_ = wanted & ~kReports;
   table_->set_abilities(table_->abilities() | able());
@@ -71,7 +71,7 @@ plane::Abilities Plane::able() const {
 }
 
 void Plane::look(Instant now) {
-  if (!holders_->looked_at().is_known())
+  if (bpf_.holders && !holders_->looked_at().is_known())
     if (auto holdings = BpfHoldings::open()) holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
@@ -100,7 +100,9 @@ std::expected<void, Error> Plane::see_all(Network& network, const plane::Control
 }
 
 std::expected<void, Error> Plane::listen() {
-  auto events = BpfEvents::open(kRingOctets, kHeard);
+  if (!bpf_.events) return {};
+  const std::uint32_t wanted = bpf_.end_of_stream ? kHeard : kHeard & ~bit(BpfEventKind::EndOfStreamRead);
+  auto events = BpfEvents::open(kRingOctets, wanted);
   if (!events) return std::unexpected(events.error());
   events_ = std::make_unique<BpfEvents>(std::move(*events));
   return {};
