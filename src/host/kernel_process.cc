@@ -71,6 +71,7 @@ class KernelLoop {
 
  private:
   void hear(Instant now);
+  Instant next_hearing() const { return hear_at_ == Instant::never() ? plane_.next_due() : hear_at_; }
   void sweep(Instant now);
   void wait(Instant now);
 
@@ -85,7 +86,8 @@ class KernelLoop {
   Duration cost_;                          // of the latest sweep
   Instant swept_at_ = Instant::unknown();  // when it ended
   Instant sweep_at_ = Instant::unknown();
-  Instant hear_at_ = Instant::never();  // never(): when the ring rings
+  Instant hear_at_ = Instant::never();  // never(): when the ring rings or a timer is due
+  bool is_deaf_ = false;                // the poller does not watch the ring
   bool whole_ = false;                  // the latest sweep
   bool stopping_ = false;
 };
@@ -108,7 +110,7 @@ void KernelLoop::run() {
   std::uint64_t commands_told = 0;
   while (!stopping_ && !link_.told_to_stop()) {
     const Instant now = host::now();
-    if (hear_at_ <= now || sweep_at_ <= now) hear(now);
+    if (earlier(next_hearing(), sweep_at_) <= now) hear(now);
     if (sweep_at_ <= now) sweep(now);
     if (whole_) plane_.beat(now);
     plane_.take_commands(now, control_);
@@ -123,11 +125,10 @@ void KernelLoop::run() {
 
 void KernelLoop::hear(Instant now) {
   const kernel::Heard heard = plane_.hear(now, control_);
-  if (heard.anything) {
-    hear_at_ = now + kHearing;
-  } else if (hear_at_ != Instant::never()) {
+  hear_at_ = heard.anything ? now + kHearing : Instant::never();
+  if (is_deaf_ && !heard.anything) {
     poller_.add(plane_.told_descriptor(), kTold);
-    hear_at_ = Instant::never();
+    is_deaf_ = false;
   }
   if (heard.lost == 0) return;
   sweep_at_ = earlier(sweep_at_, swept_at_ + cost_ * kShareWhenLost);
@@ -153,13 +154,15 @@ void KernelLoop::sweep(Instant now) {
 
 void KernelLoop::wait(Instant now) {
   const bool more = control_.waiting(table_.commands_taken()) > 0 && table_.has_receipt_room(control_);
-  const Instant until = more ? now : earlier(earlier(sweep_at_, hear_at_), earlier(now + kBeat, link_.next_deadline()));
+  const Instant until =
+      more ? now : earlier(earlier(sweep_at_, next_hearing()), earlier(now + kBeat, link_.next_deadline()));
   for (const std::uint64_t token : poller_.wait(until)) {
     if (token == kStop) stopping_ = true;
     if (token == kBell) quiet(seam_.wake_plane());
     if (token == kLink) link_.input(host::now());
     if (token != kTold) continue;
     poller_.remove(plane_.told_descriptor());
+    is_deaf_ = true;
     hear_at_ = now;
   }
 }

@@ -110,10 +110,9 @@ std::expected<void, Error> Plane::listen() {
 
 Heard Plane::hear(Instant now, const plane::ControlView& control) {
   Heard heard;
-  if (!events_) return heard;
   sweep_->hear(now);
   std::vector<BpfEvent> batch(kBatch);
-  for (unsigned i = 0; i < kMostBatches; ++i) {
+  for (unsigned i = 0; events_ && i < kMostBatches; ++i) {
     const std::size_t told = events_->poll(batch);
     heard.anything = heard.anything || told > 0;
     for (std::size_t n = 0; n < told; ++n)
@@ -121,12 +120,13 @@ Heard Plane::hear(Instant now, const plane::ControlView& control) {
     if (told < batch.size()) break;
   }
   for (unsigned i = 0; i < kMostLookedAtAgain; ++i) {
-    const auto key = sweep_->poll_told();
+    auto key = sweep_->poll_told();
+    if (!key) key = sweep_->poll_due();
     if (!key) break;
     heard.anything = true;
     look_again(*key, control);
   }
-  heard.lost = events_->lost() - events_lost_;
+  if (events_) heard.lost = events_->lost() - events_lost_;
   return heard;
 }
 

@@ -38,7 +38,8 @@ class Up:
         self.directory = tempfile.TemporaryDirectory()
         self.around = ("--run-dir", self.directory.name + "/run")
         self.errors = open(self.directory.name + "/errors", "w+", encoding="utf-8")
-        self.process = subprocess.Popen([*self.command, *self.around], stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        self.process = subprocess.Popen([*self.command, *self.around], stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True)
         assert self.process.stdout.readline().startswith("adieu: up"), self.said()
         return self
 
