@@ -9,9 +9,12 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "kernel/plane.h"
+#include "tests/kernel/child.h"
 #include "tests/kernel/namespace.h"
 #include "tests/kernel/table.h"
 
@@ -37,7 +40,7 @@ class Act : public Namespace {
       GTEST_SKIP() << "SKIPPED, NOT TESTED: this process may not end a socket or duplicate a descriptor";
   }
   void use(plane::Abilities wanted) {
-    table = std::make_unique<Table>(64, 16, 64, 64);
+    table = std::make_unique<Table>(4096, 16, 64, 64);
     auto opened = Plane::open(table->writer);
     ASSERT_TRUE(opened) << name(opened.error().kind) << ' ' << opened.error().code;
     plane.emplace(std::move(*opened));
@@ -374,6 +377,40 @@ TEST_F(Act, GuardsAnAbortInAnotherNetworkNamespaceAndStaysInItsOwn) {
   EXPECT_EQ(was.st_ino, is.st_ino);
   close(ready[0]);
   close(ready[1]);
+}
+
+TEST_F(Act, WalksOverAFewNetworksInABatchAndOverTheOthersInTheNext) {
+  if (!plane::has(table->writer.abilities(), Ability::GuardedAbort)) GTEST_SKIP() << "SKIPPED, NOT TESTED: no BPF";
+  constexpr std::size_t kMany = 18;
+  std::vector<Child> children;
+  for (std::size_t i = 0; i < kMany; ++i)
+    children.emplace_back([this] {
+      static Pair pair;  // in a network of its own, until the child is killed
+      Namespace::SetUp();
+      const Fd listener = listens(kLoopback4);
+      pair = connected(listener, kLoopback4);
+      struct stat own{};
+      const Fd here(open("/proc/self/ns/net", O_RDONLY));
+      return fstat(here.get(), &own) == 0 ? std::to_string(own.st_ino) : std::string();
+    });
+  sweep();
+  // Of each of these networks one end; there are others, which are nobody's here.
+  std::set<std::string> networks;
+  for (const Child& child : children) networks.insert(child.says());
+  ASSERT_EQ(networks.size(), kMany);
+  for (std::uint32_t slot = 0; slot < table->reader.slots_used(); ++slot) {
+    const Record record = table->read(slot);
+    if (record.state != State::Established || networks.erase(std::to_string(record.beside.network)) == 0) continue;
+    ASSERT_TRUE(table->control.write(command(CommandKind::Abort, slot), table->reader.commands_taken()));
+  }
+  ASSERT_TRUE(networks.empty());
+  plane->take_commands(monotonic_now(), table->view);
+  EXPECT_GT(table->reader.commands_taken(), 1U);
+  EXPECT_LT(table->reader.commands_taken(), kMany);
+  plane->take_commands(monotonic_now(), table->view);
+  ASSERT_EQ(table->reader.commands_taken(), kMany);
+  for (std::uint64_t number = 1; number <= kMany; ++number)
+    EXPECT_EQ(table->reader.receipt(number)->outcome, Outcome::Done) << number;
 }
 
 TEST_F(Act, AbortsManyAtOnceAndEachByItsOwnCount) {

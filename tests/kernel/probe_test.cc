@@ -251,6 +251,30 @@ TEST_F(Probe, HoldsNoConnectionOpenThatItsApplicationClosesMeanwhile) {
   closing.server.close();
 }
 
+TEST_F(Probe, GivesUpOnAQuestionThatDoesNotGoOutAndTheOthersDoNotWait) {
+  const Fd listener = listens(kLoopback4);
+  static Pair writing;
+  writing = connected(listener, kLoopback4);
+  const Pair other = connected(listener, kLoopback4);
+  idles(other);
+  turns_deaf(writing.client);
+  const std::vector<int> before = keepalive_of(writing.server);
+  const Socket found[] = {server_of(writing), server_of(other)};
+  std::vector<Question> questions;
+  questions.push_back({.found = found[0], .who = held(writing.server)});
+  questions.push_back({.found = found[1], .who = held(other.server)});
+  Prober prober(note, [](int step) {
+    if (step == 0) sends(writing.server, "x");  // which is its own question
+  });
+  prober.ask(questions);
+  EXPECT_EQ(questions[0].outcome, Outcome::Unable);
+  EXPECT_EQ(questions[1].outcome, Outcome::Done);
+  EXPECT_EQ(keepalive_of(writing.server), before);
+  EXPECT_FALSE(has_note() || prober.owes());
+  writing.client.close();
+  writing.server.close();
+}
+
 // Ours is then the last close, and the kernel would let it wait until the peer has acknowledged our FIN.
 TEST_F(Probe, WaitsForNoPeerWhereAnApplicationThatLingersClosesMeanwhile) {
   const Fd listener = listens(kLoopback4);
