@@ -103,18 +103,20 @@ std::string setting(const OwnLimitsSeen& seen, const Limit& limit) {
     }
     case LimitedBy::UserTimeout: return "TCP_USER_TIMEOUT = " + readable(limit.span);
     case LimitedBy::RtoMax:
-      return fmt::format("its peer's window is closed: answered, for ever; silent, twice tcp_rto_max_ms = {}",
+      return fmt::format("its peer's window is closed, and it may be silent for twice tcp_rto_max_ms = {}",
                          readable(limit.span));
   }
   return {};
 }
 
-std::string limit_in_words(const OwnLimitsSeen& seen) {
+std::string limit_in_words(const OwnLimitsSeen& seen, Instant now) {
   const Limit& limit = *seen.limit;
-  std::string text = setting(seen, limit);
-  if (seen.timer == Timer::Persist)
-    return text + (limit.at_latest.is_known() ? "; and once they are tcp_rto_max_ms apart, answered or not"
-                                              : "; while they are answered, never");
+  const std::string text = setting(seen, limit);
+  if (seen.timer == Timer::Persist || limit.by == LimitedBy::RtoMax) {
+    if (!limit.at_latest.is_known()) return text + "; while it is answered, never";
+    return text + (limit.at_latest == limit.gives_up ? "; answered or not"
+                                                     : "; answered as well, " + about(limit.at_latest, now));
+  }
   const bool is_time = limit.by == LimitedBy::Retries2 || limit.by == LimitedBy::OrphanRetries;
   return is_time ? text + fmt::format(": {} from the first on", readable(limit.span)) : text;
 }
@@ -188,7 +190,7 @@ std::vector<std::string> sentences(const OwnLimitsSeen& seen, const ConnectionVi
   std::vector<std::string> lines;
   if (seen.limit) {
     lines.push_back(course(seen, view.now));
-    lines.push_back(limit_in_words(seen));
+    lines.push_back(limit_in_words(seen, view.now));
   }
   const bool is_said = seen.limit && seen.limit->by == LimitedBy::UserTimeout;
   if (seen.options)

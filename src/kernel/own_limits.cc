@@ -180,8 +180,8 @@ void probe_on(const Terms& t, bool answered, Limit& limit) {
     if (is_too_far || is_too_long || made >= most) {
       (answered ? limit.at_latest : limit.gives_up) = at;
       if (!answered) limit.left = sent;
-      if (is_too_long) limit.by = LimitedBy::UserTimeout;
-      if (is_too_long) limit.span = t.user_timeout;
+      if (!answered && is_too_long) limit.by = LimitedBy::UserTimeout;
+      if (!answered && is_too_long) limit.span = t.user_timeout;
       return;
     }
     const bool grows = backoff < t.settings.retries2;

@@ -60,8 +60,9 @@ TEST(OwnLimitsSeen, AVerdictThatExpectsAnotherEndIsNotContradictedUnlessTheKerne
   const ConnectionView view = view_of(State::FinWait1, control::Ends::PeerAcknowledges);
   OwnLimitsSeen seen = seen_of(Timer::Persist, LimitedBy::OrphanRetries, 0, 8);
   EXPECT_EQ(ending(seen, view), "");
-  EXPECT_EQ(sentences(seen, view)[1], "tcp_orphan_retries = 0, which means 8; while they are answered, never");
+  EXPECT_EQ(sentences(seen, view)[1], "tcp_orphan_retries = 0, which means 8; while it is answered, never");
   seen.limit->at_latest = kNow + seconds(334);
+  EXPECT_EQ(sentences(seen, view)[1], "tcp_orphan_retries = 0, which means 8; answered as well, in about 5 min 34 s");
   EXPECT_EQ(ends_about(seen, view), kNow + seconds(334));
   EXPECT_TRUE(ending(seen, view).starts_with("in about 5 min 34 s at the latest: ")) << ending(seen, view);
   EXPECT_EQ(ending(seen, view_of(State::FinWait1, control::Ends::Policy)), "") << "a rule comes first";
