@@ -151,6 +151,7 @@ struct EngineCommand {
 struct KernelCommand {
   std::string run_dir;
   Duration sweep = seconds(1);
+  std::vector<std::string> no_bpf;
 };
 struct ControlCommand {
   std::string run_dir;

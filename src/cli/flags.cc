@@ -184,6 +184,14 @@ std::pair<CLI::App*, std::shared_ptr<Command>> add_command(CLI::App& app, const 
   return {added, command};
 }
 
+void add_no_bpf_flag(CLI::App& command, std::vector<std::string>& words) {
+  command.add_option("--no-bpf", words, "for which the kernel plane loads no BPF programs; repeatable (default: none)")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(host::kNoBpf), std::end(host::kNoBpf))))
+      ->delimiter(',')
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 void add_what_people_call(CLI::App& app) {
   const auto [up, up_command] = add_command<UpCommand>(
       app, "up", "run the engine, watch the kernel's TCP, judge both; in the foreground", run_up);
@@ -192,6 +200,7 @@ void add_what_people_call(CLI::App& app) {
       ->check(CLI::IsMember({"engine", "kernel"}))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_no_bpf_flag(*up, up_command->options.no_bpf);
   add_engine_flags(*up, up_command->options.engine);
   add_policy_flags(*up, up_command->options.control.policy_file, up_command->options.rule);
   add_sweep_flag(*up, up_command->options.control.sweep);
@@ -418,6 +427,7 @@ void add_what_up_starts(CLI::App& app) {
       add_command<ControlCommand>(app, "control-process", "part of `adieu up`", run_control);
   add_run_dir_flag(*engine, engine_command->run_dir);
   add_run_dir_flag(*kernel, kernel_command->run_dir);
+  add_no_bpf_flag(*kernel, kernel_command->no_bpf);
   add_run_dir_flag(*control, control_command->run_dir);
   for (CLI::App* const hidden : {engine, kernel, control}) {
     hidden->group("");

@@ -22,7 +22,7 @@ void run_engine(const EngineCommand& command) {
 
 void run_kernel(const KernelCommand& command) {
   take_name("adieu-kernel");
-  if (auto done = host::run_kernel_process(command.run_dir, command.sweep); !done)
+  if (auto done = host::run_kernel_process(command.run_dir, command.sweep, command.no_bpf); !done)
     throw Trouble("kernel plane: " + done.error().text);
 }
 

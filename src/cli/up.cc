@@ -66,6 +66,7 @@ host::ChildCommands child_commands(const host::UpOptions& options, const std::st
   if (options.kernel_plane) {
     commands.kernel = common("kernel-process");
     add(commands.kernel, {"--sweep", host::text(options.control.sweep)});
+    for (const std::string& one : options.no_bpf) add(commands.kernel, {"--no-bpf", one});
   }
   const host::ControlOptions& control = options.control;
   commands.control = common("control-process");

@@ -6,11 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/options.h"
 #include "host/plane_link.h"
 #include "host/privileges.h"
 #include "kernel/plane.h"
@@ -52,6 +54,14 @@ void tell_sight(const kernel::Sight& sight, OnceLog& once) {
     once.over("networks", "all network namespaces can be entered");
 }
 
+kernel::Bpf bpf_without(const std::vector<std::string>& words) {
+  const auto may = [&](std::string_view word) {
+    return std::ranges::none_of(words, [&](const std::string& one) { return one == kNoBpf[0] || one == word; });
+  };
+  return {
+      .holders = may("holders"), .events = may("events"), .end_of_stream = may("end-of-stream"), .guard = may("guard")};
+}
+
 // One table, filled for as long as this process lives.
 class KernelLoop {
  public:
@@ -61,6 +71,7 @@ class KernelLoop {
 
  private:
   void hear(Instant now);
+  Instant next_hearing() const { return hear_at_ == Instant::never() ? plane_.next_due() : hear_at_; }
   void sweep(Instant now);
   void wait(Instant now);
 
@@ -75,7 +86,8 @@ class KernelLoop {
   Duration cost_;                          // of the latest sweep
   Instant swept_at_ = Instant::unknown();  // when it ended
   Instant sweep_at_ = Instant::unknown();
-  Instant hear_at_ = Instant::never();  // never(): when the ring rings
+  Instant hear_at_ = Instant::never();  // never(): when the ring rings or a timer is due
+  bool is_deaf_ = false;                // the poller does not watch the ring
   bool whole_ = false;                  // the latest sweep
   bool stopping_ = false;
 };
@@ -98,7 +110,7 @@ void KernelLoop::run() {
   std::uint64_t commands_told = 0;
   while (!stopping_ && !link_.told_to_stop()) {
     const Instant now = host::now();
-    if (hear_at_ <= now || sweep_at_ <= now) hear(now);
+    if (earlier(next_hearing(), sweep_at_) <= now) hear(now);
     if (sweep_at_ <= now) sweep(now);
     if (whole_) plane_.beat(now);
     plane_.take_commands(now, control_);
@@ -113,11 +125,10 @@ void KernelLoop::run() {
 
 void KernelLoop::hear(Instant now) {
   const kernel::Heard heard = plane_.hear(now, control_);
-  if (heard.anything) {
-    hear_at_ = now + kHearing;
-  } else if (hear_at_ != Instant::never()) {
+  hear_at_ = heard.anything ? now + kHearing : Instant::never();
+  if (is_deaf_ && !heard.anything) {
     poller_.add(plane_.told_descriptor(), kTold);
-    hear_at_ = Instant::never();
+    is_deaf_ = false;
   }
   if (heard.lost == 0) return;
   sweep_at_ = earlier(sweep_at_, swept_at_ + cost_ * kShareWhenLost);
@@ -143,13 +154,15 @@ void KernelLoop::sweep(Instant now) {
 
 void KernelLoop::wait(Instant now) {
   const bool more = control_.waiting(table_.commands_taken()) > 0 && table_.has_receipt_room(control_);
-  const Instant until = more ? now : earlier(earlier(sweep_at_, hear_at_), earlier(now + kBeat, link_.next_deadline()));
+  const Instant until =
+      more ? now : earlier(earlier(sweep_at_, next_hearing()), earlier(now + kBeat, link_.next_deadline()));
   for (const std::uint64_t token : poller_.wait(until)) {
     if (token == kStop) stopping_ = true;
     if (token == kBell) quiet(seam_.wake_plane());
     if (token == kLink) link_.input(host::now());
     if (token != kTold) continue;
     poller_.remove(plane_.told_descriptor());
+    is_deaf_ = true;
     hear_at_ = now;
   }
 }
@@ -174,7 +187,7 @@ std::string why_unlisted(const kernel::Error& error) {
   return text;
 }
 
-Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
+Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, const std::vector<std::string>& no_bpf) {
   name_log("kernel");
   const Descriptor stop = signals({SIGTERM, SIGINT});
   const RunDir dir(run_dir);
@@ -185,7 +198,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep) {
   if (!seam) return std::unexpected(seam.error());
 
   plane::TableWriter table(seam->table(), setup);
-  auto plane = kernel::Plane::open(table);
+  auto plane = kernel::Plane::open(table, bpf_without(no_bpf));
   if (!plane) return failed(why_unlisted(plane.error()));
   plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
   if (auto listens = plane->listen(); !listens)

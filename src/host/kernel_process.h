@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "host/failure.h"
@@ -10,8 +11,8 @@
 
 namespace adieu::host {
 
-// Runs until it is told to stop. An error: it could not start.
-Result<void> run_kernel_process(const std::string& run_dir, Duration sweep);
+// Runs until it is told to stop. `no_bpf`: words of kNoBpf (options.h). An error: it could not start.
+Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, const std::vector<std::string>& no_bpf);
 
 // The table that such a plane fills, with an incarnation of its own.
 plane::TableSetup kernel_table();

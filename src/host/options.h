@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
@@ -44,13 +45,17 @@ struct ControlOptions {
   std::string http_token_file;
 };
 
+// For what the kernel plane loads no programs into the kernel: words of --no-bpf. The first means all of them.
+inline constexpr std::string_view kNoBpf[] = {"all", "holders", "events", "end-of-stream", "guard"};
+
 struct UpOptions {
   std::string run_dir;
   bool engine_plane = true;
   bool kernel_plane = true;
   EngineOptions engine;
   ControlOptions control;
-  control::Rule rule;  // what flags made of the built-in one; a policy's file says all itself
+  std::vector<std::string> no_bpf;  // of kNoBpf
+  control::Rule rule;               // what flags made of the built-in one; a policy's file says all itself
 };
 
 // N follows from the loss that is assumed; 0 <= loss < 1.

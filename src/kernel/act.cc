@@ -26,10 +26,11 @@ bool has_capability(unsigned capability) {
 
 }  // namespace
 
-Acts Acts::open() {
+Acts Acts::open(bool guarded) {
   Acts acts;
   acts.can_destroy_ = has_capability(CAP_NET_ADMIN);
   acts.can_duplicate_ = Duplicate::is_possible();
+  if (!guarded) return acts;
   if (auto guard = BpfDestroy::open()) acts.guard_ = std::make_unique<BpfDestroy>(std::move(*guard));
   return acts;
 }

@@ -28,8 +28,8 @@ class Acts {
  public:
   // None.
   Acts() = default;
-  // All that can be had.
-  static Acts open();
+  // All that can be had; `guarded`: with the help of BPF, too.
+  static Acts open(bool guarded);
 
   plane::Abilities abilities() const;
 

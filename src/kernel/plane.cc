@@ -1,13 +1,12 @@
 // The order of one sweep, and the receipts. What does not live here: clocks and loops (host).
 #include "kernel/plane.h"
 
-#include <deque>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
+#include "kernel/dump.h"
 #include "kernel/proc_holdings.h"
 
 namespace adieu::kernel {
@@ -22,33 +21,18 @@ struct Into {
   const plane::ControlView& control;
   std::uint32_t network;
 };
-
-constexpr std::size_t kPart = 512;
-
-// What is in the caller's network, to be seen later.
-struct Dump {
-  std::vector<Socket> listeners;
-  std::deque<std::vector<Socket>> connections;  // in parts: 100,000 are not moved while they grow
-  std::expected<void, Error> taken;
-
-  void take() {
-    auto diag = Diag::open();
-    if (!diag) {
-      taken = std::unexpected(diag.error());
-      return;
-    }
-    const Visit listener = [](void* context, const Socket& socket) {
-      static_cast<Dump*>(context)->listeners.push_back(socket);
-    };
-    const Visit connection = [](void* context, const Socket& socket) {
-      auto& parts = static_cast<Dump*>(context)->connections;
-      if (parts.empty() || parts.back().size() == kPart) parts.emplace_back().reserve(kPart);
-      parts.back().push_back(socket);
-    };
-    taken = diag->dump_listeners(listener, this);
-    if (taken) taken = diag->dump(connection, this);
-  }
-};
+void see_listener(void* context, const Socket& socket) {
+  const Into& to = *static_cast<Into*>(context);
+  Socket named = socket;
+  named.key.network = to.network;
+  to.sweep.see_listener(named);
+}
+void see(void* context, const Socket& socket) {
+  const Into& to = *static_cast<Into*>(context);
+  Socket named = socket;
+  named.key.network = to.network;
+  to.sweep.see(named, to.control);
+}
 
 constexpr std::uint32_t kHeard =
     bit(BpfEventKind::StateChanged) | bit(BpfEventKind::ResetReceived) | bit(BpfEventKind::EndOfStreamRead);
@@ -61,19 +45,19 @@ constexpr unsigned kMostLookedAtAgain = 1024;
 
 }  // namespace
 
-std::expected<Plane, Error> Plane::open(plane::TableWriter& table) {
+std::expected<Plane, Error> Plane::open(plane::TableWriter& table, const Bpf& bpf) {
   ADIEU_ASSERT((table.abilities() & ~kAbilities) == 0);
   auto networks = Networks::open();
   if (!networks) return std::unexpected(networks.error());
   table.set_abilities(table.abilities() & kReports);
-  return Plane(table, std::move(*networks));
+  return Plane(table, std::move(*networks), bpf);
 }
 
-Plane::Plane(plane::TableWriter& table, Networks networks)
-    : table_(&table), networks_(std::move(networks)), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
+Plane::Plane(plane::TableWriter& table, Networks networks, const Bpf& bpf)
+    : table_(&table), networks_(std::move(networks)), bpf_(bpf), sweep_(std::make_unique<Sweep>(table, *holders_)) {}
 
 void Plane::act(plane::Abilities wanted, Prober prober) {
-  acts_ = Acts::open();
+  acts_ = Acts::open(bpf_.guard);
   prober_ = std::move(prober);
   wanted_ = wanted & ~kReports;
   table_->set_abilities(table_->abilities() | able());
@@ -87,7 +71,7 @@ plane::Abilities Plane::able() const {
 }
 
 void Plane::look(Instant now) {
-  if (!holders_->looked_at().is_known())
+  if (bpf_.holders && !holders_->looked_at().is_known())
     if (auto holdings = BpfHoldings::open()) holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
@@ -111,24 +95,14 @@ void Plane::look(Instant now) {
 
 std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
   Into into{*sweep_, control, network.inode};
-  const Visit see_listener = [](void* context, const Socket& socket) {
-    const Into& to = *static_cast<Into*>(context);
-    Socket named = socket;
-    named.key.network = to.network;
-    to.sweep.see_listener(named);
-  };
-  const Visit see = [](void* context, const Socket& socket) {
-    const Into& to = *static_cast<Into*>(context);
-    Socket named = socket;
-    named.key.network = to.network;
-    to.sweep.see(named, to.control);
-  };
   if (auto dumped = network.diag.dump_listeners(see_listener, &into); !dumped) return dumped;
   return network.diag.dump(see, &into);
 }
 
 std::expected<void, Error> Plane::listen() {
-  auto events = BpfEvents::open(kRingOctets, kHeard);
+  if (!bpf_.events) return {};
+  const std::uint32_t wanted = bpf_.end_of_stream ? kHeard : kHeard & ~bit(BpfEventKind::EndOfStreamRead);
+  auto events = BpfEvents::open(kRingOctets, wanted);
   if (!events) return std::unexpected(events.error());
   events_ = std::make_unique<BpfEvents>(std::move(*events));
   return {};
@@ -136,10 +110,9 @@ std::expected<void, Error> Plane::listen() {
 
 Heard Plane::hear(Instant now, const plane::ControlView& control) {
   Heard heard;
-  if (!events_) return heard;
   sweep_->hear(now);
   std::vector<BpfEvent> batch(kBatch);
-  for (unsigned i = 0; i < kMostBatches; ++i) {
+  for (unsigned i = 0; events_ && i < kMostBatches; ++i) {
     const std::size_t told = events_->poll(batch);
     heard.anything = heard.anything || told > 0;
     for (std::size_t n = 0; n < told; ++n)
@@ -147,12 +120,13 @@ Heard Plane::hear(Instant now, const plane::ControlView& control) {
     if (told < batch.size()) break;
   }
   for (unsigned i = 0; i < kMostLookedAtAgain; ++i) {
-    const auto key = sweep_->poll_told();
+    auto key = sweep_->poll_told();
+    if (!key) key = sweep_->poll_due();
     if (!key) break;
     heard.anything = true;
     look_again(*key, control);
   }
-  heard.lost = events_->lost() - events_lost_;
+  if (events_) heard.lost = events_->lost() - events_lost_;
   return heard;
 }
 
@@ -178,24 +152,15 @@ std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& c
 }
 
 std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::ControlView& control) {
-  Dump own;
-  std::thread dumping([&own] { own.take(); });
+  Dump dump;
   look(now);
-  dumping.join();
-  if (!own.taken) return own.taken;
   sweep_->begin(now);
-  const std::uint32_t inode = networks_.own().inode;
-  for (Socket& listener : own.listeners) {
-    listener.key.network = inode;
-    sweep_->see_listener(listener);
-  }
-  for (std::vector<Socket>& part : own.connections)
-    for (Socket& socket : part) {
-      socket.key.network = inode;
-      sweep_->see(socket, control);
-    }
+  Into own{*sweep_, control, networks_.own().inode};
+  for (bool listens = true; auto part = dump.poll_part(); listens = false)
+    for (const Socket& socket : *part) listens ? see_listener(&own, socket) : see(&own, socket);
+  if (!dump.taken()) return dump.taken();
   for (Network& network : networks_.all())
-    if (network.inode != inode)
+    if (network.inode != own.network)
       if (auto seen = see_all(network, control); !seen) return seen;
   return see_rest(control);
 }

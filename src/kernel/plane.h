@@ -34,6 +34,15 @@ struct Sight {
   bool by_bpf = false;  // descriptors are listed by the kernel, references included; else by a walk of /proc
 };
 
+// For what the plane may load programs into the kernel (BPF). Without, it works all the same, and knows or does less.
+struct Bpf {
+  bool holders = true;        // else /proc is walked: descriptors in flight are not counted
+  bool events = true;         // else changes are as old as the sweep that saw them, and ends have no reason
+  bool end_of_stream = true;  // else an end of stream that was read cannot be told from one that was not
+  bool guard = true;          // else a segment that comes in the last moment does not stop a reset
+  bool operator==(const Bpf&) const = default;
+};
+
 // What one call of hear() met.
 struct Heard {
   bool anything = false;   // more may have come since: hear again in a while
@@ -44,7 +53,7 @@ class Plane {
  public:
   // `table` outlives the plane, has room for what stands beside a record and no other writer. Of the abilities that it
   // claims, at most kAbilities, those stay that need no act.
-  static std::expected<Plane, Error> open(plane::TableWriter& table);
+  static std::expected<Plane, Error> open(plane::TableWriter& table, const Bpf& bpf = {});
 
   // From now on commands are carried out, as far as this process may and this kernel can. `wanted`: no others.
   // `prober`: for questions.
@@ -69,8 +78,11 @@ class Plane {
   [[nodiscard]] std::expected<void, Error> listen();
   // Readable (epoll) while it has told something that hear() has not read; -1: it does not tell.
   int told_descriptor() const { return events_ ? events_->descriptor() : -1; }
-  // Brings the table up to what it told since, between two sweeps.
+  // Brings the table up to what it told since, between two sweeps, and to what its timers have ended.
   Heard hear(Instant now, const plane::ControlView& control);
+
+  // When a timer of the kernel's will have ended a connection: hear() then.
+  Instant next_due() const { return sweep_->next_due() + kTick; }
 
   // The plane lives, and what it said last holds; not after a sweep that failed.
   void beat(Instant now) { table_->beat(now); }
@@ -83,7 +95,7 @@ class Plane {
   const Sight& sight() const { return *sight_; }
 
  private:
-  Plane(plane::TableWriter& table, Networks networks);
+  Plane(plane::TableWriter& table, Networks networks, const Bpf& bpf);
   void look_again(const SocketKey& key, const plane::ControlView& control);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   std::expected<void, Error> see_rest(const plane::ControlView& control);
@@ -95,6 +107,7 @@ class Plane {
 
   plane::TableWriter* table_;
   Networks networks_;
+  Bpf bpf_;
   bool every_network_ = true;
   Acts acts_;
   Prober prober_;

@@ -69,7 +69,9 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
                          .segments_in = socket.segments_in,
                          .counts_segments = socket.is_whole};
   slots_.emplace(socket.key.cookie, *slot);
-  table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_));
+  const plane::Beside beside = beside_of(socket, record, held_by(socket, record), holders_);
+  table_.set_beside(*slot, beside);
+  expect_end(socket.key.cookie, beside);
   table_.event(plane::EventKind::Opened, *slot);
   ++counts_.opened;
   ++counts_.seen;
@@ -98,6 +100,7 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
+  if (record.beside.fires != previous.beside.fires) expect_end(socket.key.cookie, record.beside);
   record.beside = previous.beside;
   if (record != previous) table_.publish(slot, record);
   if (record.state != previous.state) table_.event(plane::EventKind::StateChanged, slot);

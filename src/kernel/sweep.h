@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <queue>
 #include <unordered_map>
 #include <vector>
 
@@ -50,7 +51,7 @@ class Sweep {
   // At `now`, between two sweeps: what was told since, in its order.
   void hear(Instant now) { now_ = now; }
   void tell(const BpfEvent& event);
-  // What poll_told() named is not there (any more).
+  // What poll_told() or poll_due() named is not there (any more).
   void absent(std::uint64_t cookie);
   // Its peer has been asked.
   void asked(std::uint32_t slot, Instant now);
@@ -65,6 +66,9 @@ class Sweep {
   std::optional<SocketKey> poll_missing();
   // The next socket of which the kernel has told something that only a look at it explains.
   std::optional<SocketKey> poll_told();
+  // The next minisock whose timer should have ended it by now; it has no other end that anybody is told of.
+  std::optional<SocketKey> poll_due();
+  Instant next_due() const { return due_.empty() ? Instant::never() : due_.top().fires; }
   // Of a slot that holds a live connection.
   SocketKey key_of(std::uint32_t slot) const;
   const SweepCounts& counts() const { return counts_; }
@@ -86,6 +90,11 @@ class Sweep {
     SocketKey key;
     Told told;
   };
+  struct Due {
+    Instant fires;
+    std::uint64_t cookie = 0;
+    bool operator<(const Due& other) const { return fires > other.fires; }  // the first is the greatest
+  };
   struct Connection {
     std::uint64_t cookie = 0;  // 0: the slot holds no live connection
     std::uint32_t sweep = 0;   // in which it was met last
@@ -106,6 +115,8 @@ class Sweep {
   void end(std::uint32_t slot, State state, EndReason reason, std::uint64_t verdict);
   void tell_of_newcomer(const BpfEvent& event);
   void ask_about(std::uint64_t cookie, Told& told);
+  void expect_end(std::uint64_t cookie, const plane::Beside& beside);
+  bool is_due(std::uint32_t slot) const;
   EndReason reason_of_absence(std::uint32_t slot) const;
 
   Held held_by(const Socket& socket, const plane::Record& record);
@@ -115,8 +126,9 @@ class Sweep {
   std::vector<Socket> listeners_;
   std::unordered_map<std::uint64_t, std::uint32_t> slots_;  // by cookie; looked up only, never walked
   std::vector<Connection> connections_;                     // by slot
-  std::deque<std::uint64_t> told_;                          // cookies to ask about
-  std::unordered_map<std::uint64_t, Newcomer> newcomers_;   // of which nothing but what was told is known
+  std::priority_queue<Due> due_;
+  std::deque<std::uint64_t> told_;                         // cookies to ask about
+  std::unordered_map<std::uint64_t, Newcomer> newcomers_;  // of which nothing but what was told is known
   Instant now_;
   std::uint32_t sweep_ = 0;
   std::uint32_t cursor_ = 0;           // of poll_missing()

@@ -117,8 +117,28 @@ void Sweep::absent(std::uint64_t cookie) {
   if (known == slots_.end()) return;
   const Told& told = connections_[known->second].told;
   // Else it has closed since it was told of, and the kernel tells that too.
-  if (told.at.is_known() && told.state == State::Closed)
+  if (is_due(known->second) || (told.at.is_known() && told.state == State::Closed))
     end(known->second, table_.last(known->second).state, reason_of_absence(known->second), 0);
+}
+
+void Sweep::expect_end(std::uint64_t cookie, const plane::Beside& beside) {
+  if (beside.timer == plane::OwnTimer::Quarantine && beside.fires.is_known()) due_.push({beside.fires, cookie});
+}
+
+bool Sweep::is_due(std::uint32_t slot) const {
+  const plane::Beside beside = table_.last(slot).beside;
+  return beside.timer == plane::OwnTimer::Quarantine && beside.fires.is_known() && beside.fires <= now_ + kTick;
+}
+
+std::optional<SocketKey> Sweep::poll_due() {
+  while (!due_.empty() && due_.top().fires + kTick <= now_) {
+    const Due due = due_.top();
+    due_.pop();
+    const auto known = slots_.find(due.cookie);
+    // A timer that was set anew has an entry of its own.
+    if (known != slots_.end() && table_.last(known->second).beside.fires == due.fires) return key_of(known->second);
+  }
+  return std::nullopt;
 }
 
 // Where nothing was told of its end: what a connection that stood like this can only have come to.
@@ -128,10 +148,8 @@ EndReason Sweep::reason_of_absence(std::uint32_t slot) const {
   if (last.state == State::TimeWait) return EndReason::BothClosed;
   if (last.state == State::Closing && told.at.is_known() && told.state == State::Closed) return EndReason::BothClosed;
   const bool is_orphan = last.state == State::FinWait2 && last.holder == plane::Holder::Orphan;
-  const Instant fires = last.beside.fires;
   // Its minisock makes no difference between a FIN that came at the last moment and none.
-  if (is_orphan && last.beside.timer == plane::OwnTimer::Quarantine && fires.is_known() && fires <= now_ + kTick)
-    return EndReason::OwnTimer;
+  if (is_orphan && is_due(slot)) return EndReason::OwnTimer;
   return EndReason::Vanished;
 }
 

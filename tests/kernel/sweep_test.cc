@@ -404,5 +404,55 @@ TEST(WhatTheKernelTells, IsSeenByTheNextSweepWhereNobodyAsked) {
   EXPECT_FALSE(world.sweeper.poll_told()) << "it has been looked at";
 }
 
+// --- timers that end a minisock without a word
+
+Socket minisock(std::uint64_t cookie, State state, Duration expires) {
+  Socket s = socket(cookie, state);
+  s.is_whole = false;
+  s.inode = 0;
+  s.timer = Timer::TimeWait;
+  s.expires = expires;
+  return s;
+}
+
+TEST(AMinisock, IsAskedAboutWhenItsTimerIsDueAndNotBefore) {
+  World world;
+  world.sweep({minisock(1, State::TimeWait, seconds(10)), minisock(2, State::TimeWait, seconds(5))});
+  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(5));
+  world.sweeper.hear(world.now + seconds(5));
+  EXPECT_FALSE(world.sweeper.poll_due()) << "a tick must pass";
+  world.sweeper.hear(world.now + seconds(6));
+  const auto due = world.sweeper.poll_due();
+  ASSERT_TRUE(due);
+  EXPECT_EQ(due->cookie, 2U);
+  world.sweeper.absent(2);
+  EXPECT_FALSE(world.slot_of(2));
+  EXPECT_TRUE(world.slot_of(1));
+  EXPECT_FALSE(world.sweeper.poll_due());
+}
+
+TEST(AMinisock, ThatIsStillThereIsAskedAboutAtItsNewTime) {
+  World world;
+  world.sweep({minisock(1, State::TimeWait, seconds(5))});
+  world.now = world.now + seconds(6);
+  world.sweeper.hear(world.now);
+  ASSERT_TRUE(world.sweeper.poll_due());
+  world.see(minisock(1, State::TimeWait, seconds(60)));  // a FIN that came again has set it anew
+  EXPECT_TRUE(world.slot_of(1));
+  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(60));
+  EXPECT_FALSE(world.sweeper.poll_due());
+}
+
+TEST(AMinisock, EndsForTheReasonThatItsStateLeaves) {
+  World world;
+  world.sweep({minisock(1, State::TimeWait, seconds(5)), minisock(2, State::FinWait2, seconds(5))});
+  const auto quarantined = *world.slot_of(1);
+  const auto orphaned = *world.slot_of(2);
+  world.sweeper.hear(world.now + seconds(6));
+  while (const auto due = world.sweeper.poll_due()) world.sweeper.absent(due->cookie);
+  EXPECT_EQ(world.table.read(quarantined).reason, EndReason::BothClosed);
+  EXPECT_EQ(world.table.read(orphaned).reason, EndReason::OwnTimer);
+}
+
 }  // namespace
 }  // namespace adieu::kernel

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The kernel plane without the help that it may have from the kernel, one kind of help at a time: what is known then,
+and what is done. Older kernels lack some of them, and some operators allow none.
+
+What does not live here: the same for an ordinary user and for one look without a daemon (leaks_test.py).
+
+usage: no_bpf_test.py ADIEU
+"""
+import array
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network  # noqa: E402
+
+ADIEU = sys.argv.pop(1)
+IS_ROOT = os.getuid() == 0
+PERMITTED = enter_own_network()
+KINDS = ("holders", "events", "end-of-stream", "guard")
+PATIENCE = 20
+
+
+class Up:
+    """`adieu up --plane kernel` as long as a `with` lasts."""
+
+    def __init__(self, *words, through=()):
+        self.command = [*through, ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", *words]
+
+    def __enter__(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.around = ("--run-dir", self.directory.name + "/run")
+        self.errors = open(self.directory.name + "/errors", "w+", encoding="utf-8")
+        self.process = subprocess.Popen([*self.command, *self.around], stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True)
+        assert self.process.stdout.readline().startswith("adieu: up"), self.said()
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+        self.process.stdout.close()
+        self.errors.close()
+        self.directory.cleanup()
+
+    def said(self):
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def adieu(self, *words):
+        return subprocess.run([ADIEU, *words, *self.around], capture_output=True, text=True, timeout=30)
+
+    def row(self, end, *, until):
+        """What is known of the connection whose end `end` is, once `until` holds of it."""
+        local, remote = (f"{a}:{p}" for a, p in (end[0], end[1]))
+        late = time.monotonic() + PATIENCE
+        while True:
+            done = self.adieu("ls", "--json", "--all", "src", local, "and", "dst", remote)
+            for line in done.stdout.splitlines():
+                row = json.loads(line)
+                if until(row):
+                    return row
+            if time.monotonic() > late:
+                raise AssertionError(f"of {local} {remote}: {done.stdout}{done.stderr}")
+            time.sleep(0.05)
+
+    def programs_loaded(self):
+        """By its kernel plane, into the kernel."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+        loaded = 0
+        for child in children:
+            with open(f"/proc/{child}/cmdline", encoding="utf-8") as file:
+                if "kernel-process" in file.read():
+                    descriptors = f"/proc/{child}/fd"
+                    loaded += sum(os.readlink(f"{descriptors}/{one}") == "anon_inode:bpf-prog"
+                                  for one in os.listdir(descriptors))
+        return loaded
+
+
+def ends():
+    """Two ends of a connection, and the name of each."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    server.settimeout(PATIENCE)
+    return client, server, (client.getsockname(), server.getsockname()), (server.getsockname(), client.getsockname())
+
+
+@unittest.skipUnless(PERMITTED and IS_ROOT, "SKIPPED, NOT TESTED: only root may load programs into the kernel")
+class NoBpf(unittest.TestCase):
+    def left_unclosed(self, up):
+        """Wanted, of one whose program has read the end of the stream, and does not close it."""
+        client, server, _, name = ends()
+        with client, server:
+            up.row(name, until=lambda row: row["state"] == "ESTABLISHED")
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(server.recv(9), b"")
+            return up.row(name, until=lambda row: row["wanted"] != "held and reading")["wanted"]
+
+    def reason_of_a_reset(self, up):
+        client, server, _, name = ends()
+        with server:
+            up.row(name, until=lambda row: row["state"] == "ESTABLISHED")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            return up.row(name, until=lambda row: row["reason"] != "none")["reason"]
+
+    def in_flight(self, up):
+        """Wanted, of one that only a message in a socket's queue refers to."""
+        client, server, _, name = ends()
+        one, other = socket.socketpair()
+        with client, one, other:
+            one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [server.fileno()]))])
+            server.close()
+            return up.row(name, until=lambda row: row["wanted"] != "held and reading")["wanted"]
+
+    def ends_one(self, up):
+        client, server, _, name = ends()
+        with client, server:
+            row = up.row(name, until=lambda row: row["state"] == "ESTABLISHED")
+            done = up.adieu("end", "--reset", row["id"])
+            self.assertIn("reset done", done.stdout, done.stderr)
+            with self.assertRaises(ConnectionAbortedError):
+                server.recv(9)
+
+    def with_(self, *words, wanted, reason, through=()):
+        with Up(*words, through=through) as up:
+            self.assertEqual(self.left_unclosed(up), wanted)
+            self.assertEqual(self.reason_of_a_reset(up), reason)
+            self.assertIn(self.in_flight(up), ("open in no process: in flight, or io_uring's",
+                                               "held by nobody who was found"))
+            self.ends_one(up)
+            return up.programs_loaded(), up.said()
+
+    READ, UNKNOWN = "held, end of stream read, not closed", "held, nothing left to read, not closed"
+    RESET, VANISHED = "reset by path or peer", "vanished, reason unknown"
+
+    def test_with_all_of_them(self):
+        loaded, said = self.with_(wanted=self.READ, reason=self.RESET)
+        self.assertGreaterEqual(loaded, 5)
+        self.assertEqual(said, "")
+
+    def test_without_any(self):
+        loaded, _ = self.with_("--no-bpf", "all", wanted=self.UNKNOWN, reason=self.VANISHED)
+        self.assertEqual(loaded, 0)
+
+    def test_without_the_iterator_over_descriptors(self):
+        self.with_("--no-bpf", "holders", wanted=self.READ, reason=self.RESET)
+
+    def test_without_events(self):
+        self.with_("--no-bpf", "events", wanted=self.UNKNOWN, reason=self.VANISHED)
+
+    def test_without_the_tracepoint_of_receives_that_older_kernels_lack(self):
+        self.with_("--no-bpf", "end-of-stream", wanted=self.UNKNOWN, reason=self.RESET)
+
+    def test_without_the_guarded_reset_that_older_kernels_lack(self):
+        self.with_("--no-bpf", "guard", wanted=self.READ, reason=self.RESET)
+
+    def test_without_two_of_them(self):
+        self.with_("--no-bpf", "guard,holders", wanted=self.READ, reason=self.RESET)
+
+    def test_a_word_that_is_none(self):
+        done = subprocess.run([ADIEU, "up", "--no-bpf", "iterators"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 2)
+        for kind in KINDS:
+            self.assertIn(kind, done.stderr)
+
+    def test_where_the_kernel_refuses_all_of_them(self):
+        """A root that may not load programs, as in a container, is told once what is missing, and works."""
+        kept = "-sys_admin,-bpf,-perfmon"
+        loaded, said = self.with_(wanted=self.UNKNOWN, reason=self.VANISHED,
+                                  through=("setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}"))
+        self.assertEqual(loaded, 0)
+        self.assertIn("the kernel does not tell what happens to its sockets (not permitted)", said)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
