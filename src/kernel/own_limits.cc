@@ -105,8 +105,9 @@ Limit retransmissions(const Terms& t) {
   }
 }
 
-// Data is in flight, and the window is closed now: retransmitted for ever while the peer answers (tcp_retransmit_timer;
-// before Linux 6.1 after once tcp_rto_max instead of twice).
+// Data is in flight, and the window was closed since: retransmitted for ever while the peer answers
+// (tcp_retransmit_timer; older kernels allow one tcp_rto_max_ms of silence instead of two). By the source: a peer
+// that does this was not at hand to measure.
 Limit into_no_window(const Terms& t) {
   const Socket& s = t.socket;
   // These it does not count, but it doubles the timer.
