@@ -167,13 +167,14 @@ Limit answering(const Terms& t) {
 void probe_on(const Terms& t, bool answered, Limit& limit) {
   const Socket& s = t.socket;
   if (answered && !t.is_orphan && t.user_timeout == Duration{}) return;  // for ever
+  const Duration base = later(s.rto, kFirstTimeout);                     // tcp_probe0_base
   unsigned backoff = s.backoff;
   std::uint32_t made = answered ? 0 : s.probes;
   Instant at = limit.next;
   Instant first = at;
-  for (unsigned i = 1; i <= backoff; ++i) first = first - doubled(s.rto, i, t.rto_max);
+  for (unsigned i = 1; i <= backoff; ++i) first = first - doubled(base, i, t.rto_max);
   for (std::uint32_t sent = 0;; ++sent) {
-    const bool backs_off = doubled(s.rto, backoff, t.rto_max) < t.rto_max;
+    const bool backs_off = doubled(base, backoff, t.rto_max) < t.rto_max;
     const unsigned most = t.is_orphan ? orphan_retries(t, backs_off) : t.settings.retries2;
     const bool is_too_far = t.is_orphan && !backs_off && backoff >= most;
     const bool is_too_long =
@@ -189,7 +190,7 @@ void probe_on(const Terms& t, bool answered, Limit& limit) {
     if (answered && !grows && t.user_timeout == Duration{}) return;  // and so on, for ever
     if (grows) ++backoff;
     if (!answered) ++made;
-    at = next_of(t, at, first, doubled(s.rto, backoff, t.rto_max));
+    at = next_of(t, at, first, doubled(base, backoff, t.rto_max));
   }
 }
 Limit probing(const Terms& t) {

@@ -172,6 +172,9 @@ TEST(OwnLimits, ZeroWindowProbesOfAnOrphanEndOnceTheyAreAtTheirLongest) {
   ASSERT_TRUE(limit);
   EXPECT_EQ(limit->left, 8U);
   EXPECT_EQ(limit->at_latest, kNow + milliseconds(214'830) + seconds(120)) << "answered or not";
+  // They are never nearer than 200 ms, however short the round trip.
+  s.rto = milliseconds(1);
+  EXPECT_EQ(limit_of(s, true, {}, nullptr)->at_latest, kNow + milliseconds(210 + 204'600 - 200) + seconds(120));
   // With so few retries2 the probes never get so far apart.
   Settings settings;
   settings.retries2 = 3;
