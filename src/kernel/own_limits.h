@@ -8,7 +8,7 @@
 // (tcp_timer.c: retransmits_timed_out, tcp_model_timeout). The clock starts with the first retransmission.
 //
 // The estimate is the kernel's own course, computed ahead. What it cannot know: timers fire late, by an eighth of their
-// length at the most (measured: 0 to 6 % of the whole); where the limit falls just before or after a retransmission it
+// length at the most (measured: 1 to 4 % of the whole); where the limit falls just before or after a retransmission it
 // may be wrong by that one interval; an orphan's TCP_USER_TIMEOUT, which nobody can read; the first retransmission,
 // once the timeout has reached its maximum (it is computed from the round trips known now); more orphans than
 // tcp_max_orphans, or too little memory, end orphans earlier.
