@@ -53,9 +53,11 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
   const auto newcomer = newcomers_.find(socket.key.cookie);
   const Told told = newcomer != newcomers_.end() ? newcomer->second.told : Told{};
   if (newcomer != newcomers_.end()) newcomers_.erase(newcomer);
-  const plane::Record record = record_of(
-      socket, nullptr,
-      {.now = now_, .is_new = previous_missed_none_, .is_quiet = false, .entered_at = told.entered(socket.state)});
+  const plane::Record record = record_of(socket, nullptr,
+                                         {.now = now_,
+                                          .is_new = previous_missed_none_,
+                                          .entered_at = told.entered(socket.state),
+                                          .end_of_stream_read = told.end_of_stream_read});
   const auto slot = table_.open(record, control);
   if (!slot) {
     ++counts_.refused;
@@ -68,6 +70,7 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
                          .network = socket.key.network,
                          .segments_in = socket.segments_in,
                          .counts_segments = socket.is_whole};
+  connections_[*slot].told.end_of_stream_read = told.end_of_stream_read;
   slots_.emplace(socket.key.cookie, *slot);
   table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_));
   look_later(*slot);

@@ -87,6 +87,9 @@ void Sweep::tell(const BpfEvent& event) {
 
 // One that comes and goes between two calls of poll_told() is not in the table at all.
 void Sweep::tell_of_newcomer(const BpfEvent& event) {
+  if (event.kind == BpfEventKind::EndOfStreamRead)
+    if (const auto newcomer = newcomers_.find(event.cookie); newcomer != newcomers_.end())
+      newcomer->second.told.end_of_stream_read = true;
   if (event.kind != BpfEventKind::StateChanged) return;
   if (event.new_state == State::Closed) {
     newcomers_.erase(event.cookie);

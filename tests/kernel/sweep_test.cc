@@ -394,6 +394,15 @@ TEST(WhatTheKernelTells, ProvesThatTheEndOfTheStreamWasReadForGood) {
   EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
 }
 
+TEST(WhatTheKernelTells, ProvesThatTheEndWasReadBeforeTheConnectionHadASlot) {
+  World world;
+  world.hear({changed(1, State::Established, State::CloseWait, world.now), told(BpfEventKind::EndOfStreamRead, 1)},
+             {socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+}
+
 TEST(WhatTheKernelTells, IsSeenByTheNextSweepWhereNobodyAsked) {
   World world;
   world.sweep({socket(1)});
