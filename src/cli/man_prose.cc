@@ -101,12 +101,19 @@ What conntrack of this host (NAT, firewalls) keeps of the connection is asked fo
 entry's state, both tuples, when it expires unless a packet passes, what passes before, and what a packet meets after.
 An entry ends no connection: neither end learns that it has expired. Asking takes CAP_NET_ADMIN.
 
+When the kernel itself gives a connection of its own up is asked for in the connection's network: retransmissions,
+zero-window probes or keepalives so far, how many are left, which setting limits them (most limits are times:
+tcp_retries2 = 15 is 924.6 s from the first retransmission on), and about when that is reached if nobody answers. Timers
+fire late, by an eighth of their length at the most. What the program has set (TCP_USER_TIMEOUT, keepalive,
+TCP_LINGER2) is read through a duplicate of its descriptor, closed at once: as root, or as the program's user.
+
 In the ladder a whole line is a segment that was sent or heard, a broken one that ends in ? was not answered, and a
 broken one with an arrow is planned. A state of the peer with ? follows from ours, if the peer is still there. Between
 the two stands what conntrack has.
 # JSON
 With `--json`, one object: the members of `adieu ls --json`, and waits_for, rule_does, evidence (sentences), grounds
-(sentence, source, strength, age), conntrack (entries, unseen), advice, verdicts (of the ledger), end.
+(sentence, source, strength, age), conntrack (entries, unseen), own_limits (when its kernel gives it up), advice,
+verdicts (of the ledger), end.
 # EXIT STATUS
 0 no such connection, in a table or in the ledger, said on standard error; 1 found; 2 trouble.
 )"},

@@ -17,6 +17,7 @@
 #include "host/json.h"
 #include "host/ledger_json.h"
 #include "host/local_kernel.h"
+#include "host/own_limits_seen.h"
 #include "host/sentences.h"
 #include "host/view.h"
 
@@ -159,7 +160,8 @@ void add_surroundings(Screen& screen, const host::CensusView& census, const host
                     unshut_count == 1 ? "" : ", ..."));
 }
 
-std::string will_end(const host::ConnectionView& view) {
+std::string will_end(const host::ConnectionView& view, const host::OwnLimitsSeen& limits) {
+  if (std::string by_kernel = host::ending(limits, view); !by_kernel.empty()) return by_kernel;
   const std::string brief = host::ending_in_short(view.seen.verdict, view.record, view.now);
   const std::string whole = view.ending();
   if (view.record.has_ended()) return "it has ended: " + whole;
@@ -183,9 +185,19 @@ void add_conntrack(Screen& screen, const host::ConntrackSeen& seen, const host::
   if (!seen.unseen.empty()) screen.line("conntrack", seen.unseen);
 }
 
-void add_judgement(Screen& screen, const host::ConnectionView& view, const host::ConntrackSeen& conntrack) {
+void add_own_limits(Screen& screen, const host::OwnLimitsSeen& limits, const host::ConnectionView& view) {
+  std::string_view label = "kernel";
+  for (const std::string& line : host::sentences(limits, view)) {
+    screen.line(label, line);
+    label = "";
+  }
+}
+
+void add_judgement(Screen& screen, const host::ConnectionView& view, const host::ConntrackSeen& conntrack,
+                   const host::OwnLimitsSeen& limits) {
   screen.line("waits for", host::waits_for(view.seen.verdict, view.record));
-  screen.line("ends", will_end(view));
+  screen.line("ends", will_end(view, limits));
+  add_own_limits(screen, limits, view);
   add_conntrack(screen, conntrack, view);
   if (!view.record.has_ended())
     screen.line("rule",
@@ -245,7 +257,8 @@ std::string json_of(const host::ConnectionView& view, const host::LedgerConnecti
   const auto conntrack = host::conntrack_of(view);
   if (view.kind != plane::PlaneKind::Kernel) return host::explanation_json(&view, ledger, nullptr, &conntrack);
   const auto open_in = host::holders_of(view.record.beside);
-  return host::explanation_json(&view, ledger, &open_in, &conntrack);
+  const auto limits = host::own_limits_of(view);
+  return host::explanation_json(&view, ledger, &open_in, &conntrack, &limits);
 }
 
 // In no table any more: what the ledger knows, if anything.
@@ -286,12 +299,13 @@ std::vector<std::string> why_screen(const host::CensusView& census, const host::
   const host::ConntrackSeen conntrack = host::conntrack_of(view);
   if (view.kind == plane::PlaneKind::Kernel && !view.record.has_ended())
     add_surroundings(screen, census, view, conntrack.beyond);
-  add_judgement(screen, view, conntrack);
+  const host::OwnLimitsSeen limits = host::own_limits_of(view);
+  add_judgement(screen, view, conntrack, limits);
   std::optional<host::LedgerReader> ledger;
   if (auto opened = host::LedgerReader::open(ledger_path)) ledger.emplace(std::move(*opened));
   add_ledger(screen, from_ledger(ledger, view.id, view.incarnation));
   const std::size_t least = 5 + 2 * conntrack.entries.size();
-  for (std::string& line : ladder_of(view, conntrack.entries, std::max(screen.room(), least)))
+  for (std::string& line : ladder_of(view, conntrack.entries, ends_about(limits, view), std::max(screen.room(), least)))
     screen.plain(std::move(line));
   return screen.take();
 }

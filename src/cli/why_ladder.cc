@@ -149,7 +149,7 @@ std::vector<Row> past(const host::ConnectionView& view) {
   return rows;
 }
 
-std::vector<Row> future(const host::ConnectionView& view) {
+std::vector<Row> future(const host::ConnectionView& view, Instant gives_up) {
   const control::Verdict& verdict = view.seen.verdict;
   std::vector<Row> rows;
   if (view.record.has_ended()) return rows;
@@ -167,6 +167,7 @@ std::vector<Row> future(const host::ConnectionView& view) {
                     fmt::format("rule: {}{}", name(verdict.act), view.seen.rule.act ? "" : " (dry run)")});
   else if (verdict.ends_at.is_known())
     rows.push_back({verdict.ends_at, Way::Mark, std::string(name(verdict.ends))});
+  if (gives_up.is_known()) rows.push_back({gives_up, Way::Mark, "its kernel gives up, about"});
   if (rows.empty()) rows.push_back({Instant::never(), Way::Mark, "nothing is pending"});
   return rows;
 }
@@ -192,8 +193,8 @@ std::string time_of(const Row& row, Instant now) {
 }  // namespace
 
 std::vector<std::string> ladder_of(const host::ConnectionView& view, const std::vector<host::ConntrackEntry>& middle,
-                                   std::size_t most) {
-  std::vector<Row> before = past(view), after = future(view);
+                                   Instant gives_up, std::size_t most) {
+  std::vector<Row> before = past(view), after = future(view, gives_up);
   for (const host::ConntrackEntry& entry : middle) add_middle(before, after, entry, view.now);
   sort(before);
   sort(after);

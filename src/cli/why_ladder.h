@@ -13,9 +13,10 @@
 
 namespace adieu::cli {
 
-// At most `most` lines (at least 4, and 2 for each of `middle`), 100 columns wide at the most. Where there is more, the
-// oldest is left out.
+// `gives_up`: when its kernel does, about; never(): it does not, as far as is known. At most `most`
+// lines (at least 4, and 2 for each of `middle`), 100 columns wide at the most. Where there is more, the oldest is left
+// out.
 std::vector<std::string> ladder_of(const host::ConnectionView& view, const std::vector<host::ConntrackEntry>& middle,
-                                   std::size_t most);
+                                   Instant gives_up, std::size_t most);
 
 }  // namespace adieu::cli

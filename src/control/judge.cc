@@ -64,9 +64,10 @@ std::optional<Ends> ends_by_own_timer(const Evidence& e) {
       if (e.beside.retries > 0 || e.state == State::FinWait1 || e.state == State::Closing || e.state == State::LastAck)
         return Ends::OwnRetransmissions;
       break;
-    // Answered, they go on for ever. Unanswered they are counted as retransmissions are: of these one may be on its
-    // way.
+    // Answered, they go on for ever, but for an orphan, which gets so many whoever answers. Unanswered they are counted
+    // as retransmissions are: of these one may be on its way.
     case plane::OwnTimer::Persist:
+      if (e.holder == plane::Holder::Orphan) return Ends::OwnTimer;
       if (e.attempts > 1) return Ends::OwnRetransmissions;
       break;
     case plane::OwnTimer::Unknown:
@@ -160,8 +161,10 @@ Instant ends_at(const Evidence& e, Ends ends, const Doing& doing, Instant now) {
     case Ends::AlreadyEnded: return now;
     case Ends::Policy:
     case Ends::CommandedAbort: return later(doing.at, now);
-    // The first part of such a time is followed by one as long as TIME-WAIT.
+    // The first part of such a time is followed by one as long as TIME-WAIT. What fires of a closed window is but the
+    // next probe.
     case Ends::OwnTimer:
+      if (e.beside.timer == plane::OwnTimer::Persist) return Instant::unknown();
       return e.beside.fires + (e.beside.timer == plane::OwnTimer::Keepalive ? e.time_wait : Duration{});
     case Ends::TimeWaitQuarantine:
       if (e.beside.timer == plane::OwnTimer::Quarantine) return e.beside.fires;

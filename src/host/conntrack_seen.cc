@@ -7,33 +7,16 @@
 #include <cerrno>
 #include <cstring>
 
+#include "host/network_seen.h"
 #include "host/sentences.h"
 #include "host/text.h"
 #include "kernel/network.h"
-#include "kernel/proc_holdings.h"
 
 namespace adieu::host {
 namespace {
 
 using kernel::NamespaceFile;
 using kernel::Tuple;
-
-NamespaceFile network_of(std::uint32_t process) {
-  return NamespaceFile(fmt::format("/proc/{}/ns/net", process).c_str());
-}
-
-// That of the connection: an engine's is where its process has its interface. By any process that lives there, since
-// nobody may hold the connection.
-NamespaceFile network_of(const ConnectionView& view) {
-  if (view.kind == plane::PlaneKind::Engine) return network_of(view.process);
-  const std::uint32_t wanted = view.record.beside.network;
-  NamespaceFile own("/proc/thread-self/ns/net");
-  if (wanted == 0 || own.inode() == wanted) return own;
-  if (NamespaceFile holders = network_of(view.record.beside.process); holders.inode() == wanted) return holders;
-  for (const std::uint32_t process : kernel::all_processes())
-    if (NamespaceFile one = network_of(process); one.inode() == wanted) return one;
-  return {};
-}
 
 bool is_loopback(const Address& address) {
   if (address.family() == Family::V4) return address.octets[12] == 127;

@@ -118,6 +118,37 @@ Json object(const ConntrackSeen& seen, const ConnectionView& view) {
   return {{"entries", std::move(entries)}, {"unseen", text_or_null(seen.unseen)}};
 }
 
+// From now on; null: never, or not known.
+Json seconds_to(Instant at, Instant now) { return age(now, at); }
+
+Json object(const kernel::Options& options) {
+  return {{"keepalive", options.keepalive},
+          {"keepalive_time_s", options.keepalive_time.seconds()},
+          {"keepalive_interval_s", options.keepalive_interval.seconds()},
+          {"keepalive_probes", options.keepalive_probes},
+          {"user_timeout_s", options.user_timeout > Duration{} ? Json(options.user_timeout.seconds()) : Json(nullptr)},
+          {"fin_wait_s", options.resets_instead_of_wait ? Json(nullptr) : Json(options.fin_wait.seconds())}};
+}
+
+Json object(const OwnLimitsSeen& seen, const ConnectionView& view) {
+  Json limit = nullptr;
+  if (seen.limit)
+    limit = {{"by", name(seen.limit->by)},
+             {"made", seen.limit->made},
+             {"left", seen.limit->left},
+             {"next_in_s", seconds_to(seen.limit->next, view.now)},
+             {"span_s", seen.limit->span > Duration{} ? Json(seen.limit->span.seconds()) : Json(nullptr)},
+             {"gives_up_in_s", seconds_to(seen.limit->gives_up, view.now)},
+             {"answered_ends_in_s", seconds_to(seen.limit->at_latest, view.now)}};
+  return {{"timer", seen.timer ? Json(kernel::name(*seen.timer)) : Json(nullptr)},
+          {"ends_about_in_s", seconds_to(ends_about(seen, view), view.now)},
+          {"limit", std::move(limit)},
+          {"options", seen.options ? object(*seen.options) : Json(nullptr)},
+          {"sentences", sentences(seen, view)},
+          {"unseen", text_or_null(seen.unseen)},
+          {"warning", text_or_null(seen.warning)}};
+}
+
 // An unlucky byte in a name becomes U+FFFD, so it never throws; all is ASCII, so that no name can speak to a terminal.
 std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); }
 
@@ -126,7 +157,8 @@ std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error
 std::string connection_json(const ConnectionView& view) { return line(object(view)); }
 
 std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger,
-                             const std::vector<HolderSeen>* open_in, const ConntrackSeen* conntrack) {
+                             const std::vector<HolderSeen>* open_in, const ConntrackSeen* conntrack,
+                             const OwnLimitsSeen* own_limits) {
   Json json = view == nullptr ? Json::object() : object(*view);
   if (view != nullptr) {
     const control::Onlook& seen = view->seen;
@@ -136,6 +168,7 @@ std::string explanation_json(const ConnectionView* view, const LedgerConnection&
     }
     if (open_in != nullptr) json["open_in"] = holders(*open_in);
     if (conntrack != nullptr) json["conntrack"] = object(*conntrack, *view);
+    if (own_limits != nullptr) json["own_limits"] = object(*own_limits, *view);
     json["waits_for"] = waits_for(seen.verdict, view->record);
     json["rule_does"] = rule_does(seen, view->record, view->now);
     json["evidence"] = view->evidence();

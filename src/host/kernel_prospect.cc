@@ -12,15 +12,6 @@ namespace {
 using plane::Ability;
 using plane::Holder;
 
-std::string_view running_release() {
-  static const utsname names = [] {
-    utsname said{};
-    ::uname(&said);
-    return said;
-  }();
-  return names.release;
-}
-
 bool has_descriptor(const plane::Record& record) {
   return record.holder == Holder::Held && (!record.beside.looked || record.beside.process != 0);
 }
@@ -101,12 +92,16 @@ std::string peer_after_reset(const plane::Record& record) {
   return "if it is there: ECONNRESET, whatever it was reading or writing" + lost;
 }
 
+// Somebody's last octets, or a FIN, are still to be acknowledged.
+bool is_sending_orphan(const plane::Record& record) {
+  return record.holder == Holder::Orphan &&
+         (record.state == State::FinWait1 || record.state == State::Closing || record.state == State::LastAck);
+}
+
 std::string here_after_reset(const plane::Record& record) {
   std::string text = sends_reset(record) ? "the kernel sends a RST and the connection ends at once (SOCK_DESTROY)"
                                          : "the connection ends at once, without a segment (SOCK_DESTROY)";
-  const bool still_sends =
-      record.state == State::FinWait1 || record.state == State::Closing || record.state == State::LastAck;
-  if (record.holder == Holder::Orphan && still_sends && may_make_orphans_immortal(running_release()))
+  if (is_sending_orphan(record) && may_make_orphans_immortal(running_release()))
     text += fmt::format(
         "; WARNING: Linux {} may lack commit bac76cf89816: an orphan with a closed window is then not "
         "ended, and nothing ends it any more",
@@ -116,6 +111,15 @@ std::string here_after_reset(const plane::Record& record) {
 
 }  // namespace
 
+std::string_view running_release() {
+  static const utsname names = [] {
+    utsname said{};
+    ::uname(&said);
+    return said;
+  }();
+  return names.release;
+}
+
 bool may_make_orphans_immortal(std::string_view release) {
   unsigned major = 0;
   unsigned minor = 0;
@@ -124,6 +128,20 @@ bool may_make_orphans_immortal(std::string_view release) {
   if (trouble != std::errc{} || dot == end || *dot != '.') return false;
   if (std::from_chars(dot + 1, end, minor).ec != std::errc{}) return false;
   return major < 6 || (major == 6 && minor < 12);
+}
+
+std::string immortality_of(const plane::Record& record, std::string_view release) {
+  if (!is_sending_orphan(record) || !may_make_orphans_immortal(release)) return {};
+  if (record.beside.timer == plane::OwnTimer::None)
+    return fmt::format(
+        "it has something to send and no timer: Linux {} may lack commit bac76cf89816, and then nothing "
+        "ends it any more once it was reset from here while the peer's window was closed",
+        release);
+  if (!record.peer_window_closed && record.beside.timer != plane::OwnTimer::Persist) return {};
+  return fmt::format(
+      "Linux {} may lack commit bac76cf89816: a reset from here (adieu end, ss -K) then does not end it, "
+      "but takes its timer, and it stays for ever",
+      release);
 }
 
 Prospect kernel_prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities) {

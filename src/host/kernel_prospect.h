@@ -5,6 +5,7 @@
 // (kernel/act.h).
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "host/api_prospect.h"
@@ -17,5 +18,10 @@ Prospect kernel_prospect_of(EndHow how, const plane::Record& record, plane::Abil
 // has something to send is not ended but loses its timer, and stays for ever. False as well for a release that is not
 // understood. Older lines got the fix later, under numbers of their own: then a true is a warning too many.
 bool may_make_orphans_immortal(std::string_view release);
+
+// What of that a person should know of this orphan, on a kernel of this release; empty: nothing.
+std::string immortality_of(const plane::Record& record, std::string_view release);
+// Of the kernel that runs.
+std::string_view running_release();
 
 }  // namespace adieu::host

@@ -79,11 +79,11 @@ class Plane {
   [[nodiscard]] std::expected<void, Error> listen();
   // Readable (epoll) while it has told something that hear() has not read; -1: it does not tell.
   int told_descriptor() const { return events_ ? events_->descriptor() : -1; }
-  // Brings the table up to what it told since, between two sweeps, and to what its timers have ended.
+  // Brings the table up to what it told since, between two sweeps, and to what is due and not told.
   Heard hear(Instant now, const plane::ControlView& control);
 
-  // When a timer of the kernel's will have ended a connection: hear() then.
-  Instant next_due() const { return sweep_->next_due() + kTick; }
+  // When something is due that the kernel does not tell: hear() then.
+  Instant next_due() const { return sweep_->next_due(); }
 
   // The plane lives, and what it said last holds; not after a sweep that failed.
   void beat(Instant now) { table_->beat(now); }

@@ -48,6 +48,10 @@ void read_info(const nlattr* attribute, Socket& socket) {
   socket.segments_in = info.tcpi_segs_in;
   socket.peer_window_known = length >= offsetof(tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd;
   socket.peer_window = info.tcpi_snd_wnd;
+  socket.rto = microseconds(info.tcpi_rto);
+  socket.backoff = info.tcpi_backoff;
+  socket.round_trip = microseconds(info.tcpi_rtt);
+  socket.round_trip_deviation = microseconds(info.tcpi_rttvar);
 }
 
 int read_attribute(const nlattr* attribute, void* context) {

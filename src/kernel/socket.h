@@ -76,6 +76,11 @@ struct Socket {
   std::uint32_t segments_in = 0;   // received, acceptable or not, modulo 2^32
   bool peer_window_known = false;  // kernels since 5.4 tell
   std::uint32_t peer_window = 0;
+  // The retransmission timer's present length, doubled `backoff` times, and the round trips it was computed from.
+  Duration rto;
+  std::uint8_t backoff = 0;  // also of zero-window probes, which do not lengthen `rto` itself
+  Duration round_trip;
+  Duration round_trip_deviation;
 
   Instant read_at;  // when the kernel said this
 };

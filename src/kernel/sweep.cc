@@ -53,9 +53,11 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
   const auto newcomer = newcomers_.find(socket.key.cookie);
   const Told told = newcomer != newcomers_.end() ? newcomer->second.told : Told{};
   if (newcomer != newcomers_.end()) newcomers_.erase(newcomer);
-  const plane::Record record = record_of(
-      socket, nullptr,
-      {.now = now_, .is_new = previous_missed_none_, .is_quiet = false, .entered_at = told.entered(socket.state)});
+  const plane::Record record = record_of(socket, nullptr,
+                                         {.now = now_,
+                                          .is_new = previous_missed_none_,
+                                          .entered_at = told.entered(socket.state),
+                                          .end_of_stream_read = told.end_of_stream_read});
   const auto slot = table_.open(record, control);
   if (!slot) {
     ++counts_.refused;
@@ -68,10 +70,10 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
                          .network = socket.key.network,
                          .segments_in = socket.segments_in,
                          .counts_segments = socket.is_whole};
+  connections_[*slot].told.end_of_stream_read = told.end_of_stream_read;
   slots_.emplace(socket.key.cookie, *slot);
-  const plane::Beside beside = beside_of(socket, record, held_by(socket, record), holders_);
-  table_.set_beside(*slot, beside);
-  expect_end(socket.key.cookie, beside);
+  table_.set_beside(*slot, beside_of(socket, record, held_by(socket, record), holders_));
+  look_later(*slot);
   table_.event(plane::EventKind::Opened, *slot);
   ++counts_.opened;
   ++counts_.seen;
@@ -100,7 +102,6 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   if (record.state == previous.state) settle(previous.beside, record.beside);
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
-  if (record.beside.fires != previous.beside.fires) expect_end(socket.key.cookie, record.beside);
   record.beside = previous.beside;
   if (record != previous) table_.publish(slot, record);
   if (record.state != previous.state) table_.event(plane::EventKind::StateChanged, slot);
@@ -111,6 +112,7 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   connection.counts_segments = socket.is_whole;
   connection.told.at = Instant::unknown();
   connection.told.is_waiting = false;
+  look_later(slot);
 }
 
 std::optional<SocketKey> Sweep::poll_missing() {

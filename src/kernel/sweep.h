@@ -66,9 +66,9 @@ class Sweep {
   std::optional<SocketKey> poll_missing();
   // The next socket of which the kernel has told something that only a look at it explains.
   std::optional<SocketKey> poll_told();
-  // The next minisock whose timer should have ended it by now; it has no other end that anybody is told of.
+  // The next one of which something is due that nobody tells: the end of a minisock, accept() by an application.
   std::optional<SocketKey> poll_due();
-  Instant next_due() const { return due_.empty() ? Instant::never() : due_.top().fires; }
+  Instant next_due() const { return due_.empty() ? Instant::never() : due_.top().at; }
   // Of a slot that holds a live connection.
   SocketKey key_of(std::uint32_t slot) const;
   const SweepCounts& counts() const { return counts_; }
@@ -91,9 +91,9 @@ class Sweep {
     Told told;
   };
   struct Due {
-    Instant fires;
+    Instant at;
     std::uint64_t cookie = 0;
-    bool operator<(const Due& other) const { return fires > other.fires; }  // the first is the greatest
+    bool operator<(const Due& other) const { return at > other.at; }  // the first is the greatest
   };
   struct Connection {
     std::uint64_t cookie = 0;  // 0: the slot holds no live connection
@@ -107,6 +107,7 @@ class Sweep {
     std::uint8_t probes = 0;
     Instant unaskable_until{};
     Told told{};
+    Instant look_at{};  // unknown(): at the next sweep, or when something is told
   };
 
   void meet(std::uint32_t slot, const Socket& socket);
@@ -115,8 +116,8 @@ class Sweep {
   void end(std::uint32_t slot, State state, EndReason reason, std::uint64_t verdict);
   void tell_of_newcomer(const BpfEvent& event);
   void ask_about(std::uint64_t cookie, Told& told);
-  void expect_end(std::uint64_t cookie, const plane::Beside& beside);
-  bool is_due(std::uint32_t slot) const;
+  void look_later(std::uint32_t slot);
+  bool has_run_out(std::uint32_t slot) const;
   EndReason reason_of_absence(std::uint32_t slot) const;
 
   Held held_by(const Socket& socket, const plane::Record& record);

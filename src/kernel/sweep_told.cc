@@ -17,6 +17,10 @@ bool may_leave_minisock(const BpfEvent& event, bool was_reset) {
   return !was_reset && event.error == 0 && (event.old_state == State::FinWait2 || event.old_state == State::Closing);
 }
 
+// An application that accepts does so within moments; who waits longer than the second is for the sweeps.
+constexpr Duration kAcceptSoon = milliseconds(200);
+constexpr Duration kAcceptPatience = seconds(30);
+
 bool is_connecting(State state) { return state == State::SynSent || state == State::SynReceived; }
 
 // Why a socket closed that leaves nothing behind.
@@ -83,6 +87,9 @@ void Sweep::tell(const BpfEvent& event) {
 
 // One that comes and goes between two calls of poll_told() is not in the table at all.
 void Sweep::tell_of_newcomer(const BpfEvent& event) {
+  if (event.kind == BpfEventKind::EndOfStreamRead)
+    if (const auto newcomer = newcomers_.find(event.cookie); newcomer != newcomers_.end())
+      newcomer->second.told.end_of_stream_read = true;
   if (event.kind != BpfEventKind::StateChanged) return;
   if (event.new_state == State::Closed) {
     newcomers_.erase(event.cookie);
@@ -117,26 +124,37 @@ void Sweep::absent(std::uint64_t cookie) {
   if (known == slots_.end()) return;
   const Told& told = connections_[known->second].told;
   // Else it has closed since it was told of, and the kernel tells that too.
-  if (is_due(known->second) || (told.at.is_known() && told.state == State::Closed))
+  if (has_run_out(known->second) || (told.at.is_known() && told.state == State::Closed))
     end(known->second, table_.last(known->second).state, reason_of_absence(known->second), 0);
 }
 
-void Sweep::expect_end(std::uint64_t cookie, const plane::Beside& beside) {
-  if (beside.timer == plane::OwnTimer::Quarantine && beside.fires.is_known()) due_.push({beside.fires, cookie});
+// What nobody tells: that a minisock's timer ended it, and that an application called accept().
+void Sweep::look_later(std::uint32_t slot) {
+  const plane::Record record = table_.last(slot);
+  Instant at = Instant::unknown();
+  if (record.beside.timer == plane::OwnTimer::Quarantine) {
+    at = record.beside.fires + kTick;
+  } else if (record.holder == plane::Holder::AcceptQueue && record.state_entered.is_known()) {
+    const Duration waits = now_ - record.state_entered;
+    if (waits < kAcceptPatience) at = now_ + later(waits, kAcceptSoon);
+  }
+  Connection& connection = connections_[slot];
+  if (at.is_known() && at != connection.look_at) due_.push({at, connection.cookie});
+  connection.look_at = at;
 }
 
-bool Sweep::is_due(std::uint32_t slot) const {
+bool Sweep::has_run_out(std::uint32_t slot) const {
   const plane::Beside beside = table_.last(slot).beside;
   return beside.timer == plane::OwnTimer::Quarantine && beside.fires.is_known() && beside.fires <= now_ + kTick;
 }
 
 std::optional<SocketKey> Sweep::poll_due() {
-  while (!due_.empty() && due_.top().fires + kTick <= now_) {
+  while (!due_.empty() && due_.top().at <= now_) {
     const Due due = due_.top();
     due_.pop();
     const auto known = slots_.find(due.cookie);
-    // A timer that was set anew has an entry of its own.
-    if (known != slots_.end() && table_.last(known->second).beside.fires == due.fires) return key_of(known->second);
+    // What was put off or brought forward has an entry of its own.
+    if (known != slots_.end() && connections_[known->second].look_at == due.at) return key_of(known->second);
   }
   return std::nullopt;
 }
@@ -149,7 +167,7 @@ EndReason Sweep::reason_of_absence(std::uint32_t slot) const {
   if (last.state == State::Closing && told.at.is_known() && told.state == State::Closed) return EndReason::BothClosed;
   const bool is_orphan = last.state == State::FinWait2 && last.holder == plane::Holder::Orphan;
   // Its minisock makes no difference between a FIN that came at the last moment and none.
-  if (is_orphan && is_due(slot)) return EndReason::OwnTimer;
+  if (is_orphan && has_run_out(slot)) return EndReason::OwnTimer;
   return EndReason::Vanished;
 }
 

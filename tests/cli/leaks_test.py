@@ -510,7 +510,11 @@ class UnansweredPeer(OtherNetwork):
         server, ends = self.unheard("last-word", "close", "ends")
         found, _ = self.explains(ends, "LAST-ACK, unanswered", "LAST-ACK", "orphan",
                                  "our FIN is not acknowledged, sent",
-                                 says=[r"ends +unknown when: its kernel giving up its retransmissions, if nobody"])
+                                 says=[r"ends +in about .*: its kernel giving up its retransmissions, if nobody",
+                                       r"kernel +\d+ retransmissions? so far, the next in .*, after \d+ more",
+                                       r"tcp_orphan_retries = 0, which means 8: 1 min 42 s from the first on"])
+        self.assertEqual(found["own_limits"]["limit"]["by"], "tcp_orphan_retries")
+        self.assertTrue(0 < found["own_limits"]["ends_about_in_s"] < 140, found["own_limits"])
         self.assertGreater(found["attempts"], 1)
         self.counted("LAST-ACK", "", server.port, never=False)
 
@@ -521,6 +525,8 @@ class UnansweredPeer(OtherNetwork):
                                  "our FIN is not acknowledged, sent", server,
                                  [r"the peer's acknowledgement of our FIN"])
         self.assertEqual(found["ends_short"], "unknown: the kernel gives up")
+        self.assertEqual(found["own_limits"]["limit"]["by"], "tcp_retries2")
+        self.assertTrue(800 < found["own_limits"]["ends_about_in_s"] < 1100, found["own_limits"])
         self.counted("FIN-WAIT-1", server.name, server.port, never=False)
 
     def test_silence_alone_proves_nothing_of_an_idle_connection(self):
@@ -815,7 +821,7 @@ def shape(text):
     text = re.sub(r"FIN-WAIT-(\d)", lambda m: "FIN-WAIT-" + "IV"[int(m[1]) - 1], text)
     text = re.sub(r"\d+(\.\d+)? (us|ms|s|min \d+ s|h \d+ min|d \d+ h)\b", "TIME", text)
     text = re.sub(r"\d+(\.\d+)?", "N", text)
-    text = re.sub(r"\b(question|octet)s?\b", r"\1s", text)
+    text = re.sub(r"\b(question|octet|retransmission)s?\b", r"\1s", text)
     return re.sub(r"[─╌ ]+", " ", text)
 
 

@@ -96,14 +96,14 @@ def ends():
 
 @unittest.skipUnless(PERMITTED and IS_ROOT, "SKIPPED, NOT TESTED: only root may load programs into the kernel")
 class NoBpf(unittest.TestCase):
-    def left_unclosed(self, up):
-        """Wanted, of one whose program has read the end of the stream, and does not close it."""
+    def left_unclosed(self, up, wanted):
+        """What is wanted of one whose program has read the end of the stream, and does not close it."""
         client, server, _, name = ends()
         with client, server:
-            up.row(name, until=lambda row: row["state"] == "ESTABLISHED")
+            up.row(name, until=lambda row: row["wanted"] == "held and reading")
             client.shutdown(socket.SHUT_WR)
             self.assertEqual(server.recv(9), b"")
-            return up.row(name, until=lambda row: row["wanted"] != "held and reading")["wanted"]
+            up.row(name, until=lambda row: row["wanted"] == wanted)
 
     def reason_of_a_reset(self, up):
         client, server, _, name = ends()
@@ -133,7 +133,7 @@ class NoBpf(unittest.TestCase):
 
     def with_(self, *words, wanted, reason, through=()):
         with Up(*words, through=through) as up:
-            self.assertEqual(self.left_unclosed(up), wanted)
+            self.left_unclosed(up, wanted)
             self.assertEqual(self.reason_of_a_reset(up), reason)
             self.assertIn(self.in_flight(up), ("open in no process: in flight, or io_uring's",
                                                "held by nobody who was found"))

@@ -472,6 +472,13 @@ TEST(Judge, RetransmissionsEndItOnlyOnceTheyHaveBegunButAFinHasNothingElse) {
             Instant::unknown());
 }
 
+TEST(Judge, WindowProbesOfAnOrphanEndItWhoeverAnswers) {
+  const auto r = timed(State::FinWait1, plane::Holder::Orphan, plane::OwnTimer::Persist, kHeard + 1_s);
+  const Verdict verdict = judged(r, kHeard);
+  EXPECT_EQ(verdict.ends, Ends::OwnTimer);
+  EXPECT_FALSE(verdict.ends_at.is_known()) << "what fires is the next probe";
+}
+
 TEST(Judge, WindowProbesAreEndlessAsLongAsThePeerAnswersThem) {
   auto r = timed(State::FinWait1, plane::Holder::Held, plane::OwnTimer::Persist, kHeard + 1_s);
   r.peer_window_closed = true;

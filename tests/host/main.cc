@@ -55,7 +55,7 @@ std::optional<int> other_life(int argc, char** argv) {
   const std::string who = argc > 2 ? argv[1] : "";
   if (who == "up" && argc > 4) return told(run_up(RunDir(argv[2]), argv[3][0] == 'e', argv[4][0] == 'k'));
   if (who == "engine-process") return told(run_engine_process(argv[2], {}));
-  if (who == "kernel-process") return told(run_kernel_process(argv[2], milliseconds(50)));
+  if (who == "kernel-process") return told(run_kernel_process(argv[2], milliseconds(50), {}));
   if (who == "control-process") return told(run_control_process(argv[2], quick_control(RunDir(argv[2]))));
   return std::nullopt;
 }

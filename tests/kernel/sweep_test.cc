@@ -394,6 +394,15 @@ TEST(WhatTheKernelTells, ProvesThatTheEndOfTheStreamWasReadForGood) {
   EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
 }
 
+TEST(WhatTheKernelTells, ProvesThatTheEndWasReadBeforeTheConnectionHadASlot) {
+  World world;
+  world.hear({changed(1, State::Established, State::CloseWait, world.now), told(BpfEventKind::EndOfStreamRead, 1)},
+             {socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+  world.sweep({socket(1, State::CloseWait)});
+  EXPECT_EQ(world.only().end_of_stream_read, plane::Known::Yes);
+}
+
 TEST(WhatTheKernelTells, IsSeenByTheNextSweepWhereNobodyAsked) {
   World world;
   world.sweep({socket(1)});
@@ -418,7 +427,7 @@ Socket minisock(std::uint64_t cookie, State state, Duration expires) {
 TEST(AMinisock, IsAskedAboutWhenItsTimerIsDueAndNotBefore) {
   World world;
   world.sweep({minisock(1, State::TimeWait, seconds(10)), minisock(2, State::TimeWait, seconds(5))});
-  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(5));
+  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(5) + kTick);
   world.sweeper.hear(world.now + seconds(5));
   EXPECT_FALSE(world.sweeper.poll_due()) << "a tick must pass";
   world.sweeper.hear(world.now + seconds(6));
@@ -439,7 +448,7 @@ TEST(AMinisock, ThatIsStillThereIsAskedAboutAtItsNewTime) {
   ASSERT_TRUE(world.sweeper.poll_due());
   world.see(minisock(1, State::TimeWait, seconds(60)));  // a FIN that came again has set it anew
   EXPECT_TRUE(world.slot_of(1));
-  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(60));
+  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(60) + kTick);
   EXPECT_FALSE(world.sweeper.poll_due());
 }
 
@@ -452,6 +461,38 @@ TEST(AMinisock, EndsForTheReasonThatItsStateLeaves) {
   while (const auto due = world.sweeper.poll_due()) world.sweeper.absent(due->cookie);
   EXPECT_EQ(world.table.read(quarantined).reason, EndReason::BothClosed);
   EXPECT_EQ(world.table.read(orphaned).reason, EndReason::OwnTimer);
+}
+
+// --- accept(), of which nobody tells
+
+TEST(AnAcceptQueue, IsLookedAtSoonAndThenLessAndLessOften) {
+  World world;
+  Socket queued = socket(1);
+  queued.inode = 0;
+  world.hear({changed(1, State::SynReceived, State::Established, world.now)}, {queued});
+  EXPECT_EQ(world.only().holder, plane::Holder::AcceptQueue);
+  unsigned looks = 0;
+  const Instant end = world.now + seconds(60);
+  for (; world.sweeper.next_due() < end; ++looks) {
+    world.now = world.sweeper.next_due();
+    world.sweeper.hear(world.now);
+    while (world.sweeper.poll_due()) world.see(queued);
+  }
+  EXPECT_GT(looks, 3U);
+  EXPECT_LT(looks, 10U);
+}
+
+TEST(AnAcceptQueue, IsLeftAsSoonAsSomebodyAccepted) {
+  World world;
+  Socket queued = socket(1);
+  queued.inode = 0;
+  world.hear({changed(1, State::SynReceived, State::Established, world.now)}, {queued});
+  world.now = world.sweeper.next_due();
+  world.sweeper.hear(world.now);
+  ASSERT_TRUE(world.sweeper.poll_due());
+  world.see(socket(1));
+  EXPECT_EQ(world.only().holder, plane::Holder::Held);
+  EXPECT_EQ(world.sweeper.next_due(), Instant::never());
 }
 
 }  // namespace

@@ -465,6 +465,7 @@ TEST_F(Table, HasRoomForExactlyAsManyReceiptsAsNobodyHasTaken) {
   make(small_table(1));
   for (int i = 0; i < 8; ++i) {
     ASSERT_TRUE(writer_->has_receipt_room(view()));
+    EXPECT_EQ(writer_->receipt_room(view()), static_cast<std::uint32_t>(8 - i));
     writer_->receipt({.outcome = Outcome::Done});
   }
   EXPECT_FALSE(writer_->has_receipt_room(view()));
