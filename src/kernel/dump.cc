@@ -5,6 +5,20 @@
 
 namespace adieu::kernel {
 
+// Not std::thread, which can only throw where a host has no process left to give.
+Dump::Dump() {
+  const auto start = [](void* dump) -> void* {
+    static_cast<Dump*>(dump)->run();
+    return nullptr;
+  };
+  has_thread_ = pthread_create(&thread_, nullptr, start, this) == 0;
+  if (!has_thread_) run();
+}
+
+Dump::~Dump() {
+  if (has_thread_) pthread_join(thread_, nullptr);
+}
+
 std::optional<std::vector<Socket>> Dump::poll_part() {
   std::unique_lock lock(mutex_);
   more_.wait(lock, [this] { return is_over_ || !parts_.empty(); });

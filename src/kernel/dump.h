@@ -4,12 +4,13 @@
 // The caller's is the network namespace of the thread that makes the Dump, then.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <deque>
 #include <expected>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "kernel/sock_diag.h"
@@ -18,10 +19,11 @@ namespace adieu::kernel {
 
 class Dump {
  public:
-  Dump() : thread_([this] { run(); }) {}
+  // Where no thread can be had, the question is over when this returns.
+  Dump();
   Dump(const Dump&) = delete;
   Dump& operator=(const Dump&) = delete;
-  ~Dump() { thread_.join(); }
+  ~Dump();
 
   // Waits. The listeners come in the first part, whole, then connections; nullopt: that was all, see taken().
   std::optional<std::vector<Socket>> poll_part();
@@ -40,7 +42,8 @@ class Dump {
   std::deque<std::vector<Socket>> parts_;
   bool is_over_ = false;
   std::expected<void, Error> taken_;
-  std::thread thread_;  // last: it uses all of these
+  pthread_t thread_{};
+  bool has_thread_ = false;
 };
 
 }  // namespace adieu::kernel
