@@ -660,7 +660,7 @@ class LostPeer(OtherNetwork):
         has not closed."""
         found, _ = self.explained(
             "left-behind", "CLOSE-WAIT, and the peer has vanished", "CLOSE-WAIT",
-            "held, nothing left to read, not closed", "the program has not closed", [r"; peer gone\n", r"ends +never"])
+            "held, end of stream read, not closed", "the program has not closed", [r"; peer gone\n", r"ends +never"])
         self.assertEqual(found["standing"], "gone")
         self.assertEqual(self.sees("left-behind"), [True, 1])
 
