@@ -658,7 +658,8 @@ class LostPeer(OtherNetwork):
         has not closed."""
         found, _ = self.explained(
             "left-behind", "CLOSE-WAIT, and the peer has vanished", "CLOSE-WAIT",
-            "held, end of stream read, not closed", "has read the end of the stream", [r"; peer gone\n", r"ends +never"])
+            "held, end of stream read, not closed", "has read the end of the stream",
+            [r"; peer gone\n", r"ends +never"])
         self.assertEqual(found["standing"], "gone")
         self.assertEqual(self.sees("left-behind"), [True, 1])
 
