@@ -211,6 +211,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, cons
   auto plane = kernel::Plane::open(table, bpf_without(no_bpf));
   if (!plane) return failed(why_unlisted(plane.error()));
   plane->act(kernel::kAbilities, kernel::Prober(dir.kernel_probe()));
+  plane->prepare_to_look();
   if (auto listens = plane->listen(); !listens)
     log_warning(fmt::format(
         "the kernel does not tell what happens to its sockets ({}): changes are seen by the next sweep, and why a "

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string_view>
@@ -283,7 +284,7 @@ bool SqliteLedger::Impl::is_ours() {
   const auto tables = database_.number("SELECT count(*) FROM sqlite_master");
   const int trouble = database_.error_number();
   if (trouble == SQLITE_NOTADB || trouble == SQLITE_CORRUPT) {
-    move_aside("damaged", database_.error());
+    move_aside("damaged", std::string(database_.error()));
     return false;
   }
   const auto version = database_.number("PRAGMA user_version");
@@ -476,6 +477,23 @@ bool SqliteLedger::receipt(std::uint32_t plane, const plane::Receipt& r) {
   row.detail = fmt::format(R"({{"command":"{}","number_in_ring":{},"epoch":{},"heard":{}}})", plane::name(r.kind),
                            r.command, r.epoch, r.heard);
   return impl_->add(row);
+}
+
+Result<void> check_ledger_file(const std::string& path) {
+  struct stat file{};
+  if (path.empty() || ::stat(path.c_str(), &file) != 0) return {};
+  if (!S_ISREG(file.st_mode)) return failed(fmt::format("--ledger {} is no file: name one, or one to make", path));
+  if (file.st_size == 0) return {};
+  const auto database = Database::open(path, SQLITE_OPEN_READONLY);
+  const auto entries =
+      database ? database->number("SELECT count(*) FROM sqlite_master WHERE name='entry'") : std::nullopt;
+  if (entries && *entries > 0) return {};
+  // One that is damaged is kept under another name when it is opened: no reason not to start.
+  constexpr std::string_view kMagic = "SQLite format 3";
+  std::string begin(kMagic.size(), '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  if (!entries && begin == kMagic) return {};
+  return failed(fmt::format("--ledger {} is there, and is no ledger of adieu's: name another file", path));
 }
 
 bool SqliteLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, const plane::Record& record) {

@@ -59,6 +59,9 @@ std::optional<EntryKind> parse_entry_kind(std::string_view name);
 // the run directory either way: a symbolic link stands there, and a ledger that stood there before is kept beside it.
 Result<std::string> place_ledger(const RunDir& run_dir, const std::string& file);
 
+// A person names it: whatever else stands there is not ours to move away. Empty, and one that is not there yet: fine.
+Result<void> check_ledger_file(const std::string& path);
+
 class SqliteLedger final : public control::Ledger {
  public:
   // Opens at the first write, and again whenever that failed.

@@ -46,6 +46,7 @@ void assume_loss(control::Rule& rule, double loss) {
 Result<void> check(const ControlOptions& options) {
   if (options.sweep < milliseconds(10) || options.sweep > minutes(1))
     return failed(fmt::format("a sweep every {} is out of bounds: 10ms to 1min", text(options.sweep)));
+  if (auto ledger = check_ledger_file(options.ledger_file); !ledger) return ledger;
   if (options.http.has_value() == options.http_token_file.empty())
     return failed("--http and --http-token-file belong together: HTTP on loopback is open to every user of this host");
   if (!options.http) return {};

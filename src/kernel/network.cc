@@ -84,7 +84,7 @@ std::uint32_t Networks::look(const std::vector<std::uint32_t>& processes, Proces
 
   const std::uint32_t home = own().inode;
   std::erase_if(networks_, [&](const Network& network) {
-    return network.inode != home &&
+    return network.inode != home && network.connections == 0 &&
            !std::ranges::binary_search(lived_in, network.inode, {}, [](const auto& entry) { return entry.first; });
   });
   std::uint32_t closed = 0;

@@ -2,7 +2,7 @@
 //
 // What lives here: which there are, and asking the kernel in each. What does not: what it answers (sock_diag.h).
 // Whoever holds a netlink socket of a namespace keeps the namespace alive: one in which no process lives any more is
-// let go at the next look.
+// let go at the next look after its last connection has ended.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,7 @@ struct Network {
   std::uint32_t inode = 0;
   Diag diag;
   NamespaceFile file;
+  std::uint32_t connections = 0;  // at the latest sweep: sockets outlive the processes that live there
 };
 
 // This thread is in another network namespace for as long as this lives.

@@ -17,6 +17,7 @@ struct Into {
   Sweep& sweep;
   const plane::ControlView& control;
   std::uint32_t network;
+  std::uint32_t connections = 0;
 };
 void see_listener(void* context, const Socket& socket) {
   const Into& to = *static_cast<Into*>(context);
@@ -25,7 +26,8 @@ void see_listener(void* context, const Socket& socket) {
   to.sweep.see_listener(named);
 }
 void see(void* context, const Socket& socket) {
-  const Into& to = *static_cast<Into*>(context);
+  Into& to = *static_cast<Into*>(context);
+  ++to.connections;
   Socket named = socket;
   named.key.network = to.network;
   to.sweep.see(named, to.control);
@@ -67,9 +69,14 @@ plane::Abilities Plane::able() const {
   return can & wanted_;
 }
 
+void Plane::prepare_to_look() {
+  if (!bpf_.holders || is_prepared_) return;
+  is_prepared_ = true;
+  if (auto holdings = BpfHoldings::open()) holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
+}
+
 void Plane::look(Instant now) {
-  if (bpf_.holders && !holders_->looked_at().is_known())
-    if (auto holdings = BpfHoldings::open()) holdings_ = std::make_unique<BpfHoldings>(std::move(*holdings));
+  prepare_to_look();
   holders_->begin(now);
   std::vector<std::uint32_t> processes;
   const VisitHolding keep = [](void* context, const Holding& holding) { static_cast<Holders*>(context)->add(holding); };
@@ -93,7 +100,9 @@ void Plane::look(Instant now) {
 std::expected<void, Error> Plane::see_all(Network& network, const plane::ControlView& control) {
   Into into{*sweep_, control, network.inode};
   if (auto dumped = network.diag.dump_listeners(see_listener, &into); !dumped) return dumped;
-  return network.diag.dump(see, &into);
+  auto dumped = network.diag.dump(see, &into);
+  network.connections = into.connections;
+  return dumped;
 }
 
 std::expected<void, Error> Plane::listen() {
@@ -105,17 +114,24 @@ std::expected<void, Error> Plane::listen() {
   return {};
 }
 
-Heard Plane::hear(Instant now, const plane::ControlView& control) {
-  Heard heard;
-  sweep_->hear(now);
+// True: there was something.
+bool Plane::take_told() {
+  bool anything = false;
   std::vector<BpfEvent> batch(kBatch);
   for (unsigned i = 0; events_ && i < kMostBatches; ++i) {
     const std::size_t told = events_->poll(batch);
-    heard.anything = heard.anything || told > 0;
+    anything = anything || told > 0;
     for (std::size_t n = 0; n < told; ++n)
       if (networks_.find(batch[n].network) != nullptr) sweep_->tell(batch[n]);
     if (told < batch.size()) break;
   }
+  return anything;
+}
+
+Heard Plane::hear(Instant now, const plane::ControlView& control) {
+  Heard heard;
+  sweep_->hear(now);
+  heard.anything = take_told();
   for (unsigned i = 0; i < kMostLookedAtAgain; ++i) {
     auto key = sweep_->poll_told();
     if (!key) key = sweep_->poll_due();
@@ -163,6 +179,7 @@ std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::Contr
 }
 
 std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
+  take_told();  // why those ended that closed during the dump
   // A dump can miss a socket that is there (sock_diag.h): it is gone when the kernel does not know its name either. One
   // whose network is no more is gone with it.
   while (const auto missing = sweep_->poll_missing()) {
@@ -174,6 +191,7 @@ std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
       (*found)->key.network = missing->network;
       sweep_->see(**found, control);
     } else {
+      take_told();
       sweep_->vanished(missing->cookie);
     }
   }

@@ -60,8 +60,9 @@ class Plane {
   // `prober`: for questions.
   void act(plane::Abilities wanted, Prober prober);
 
-  // Who has what open, and which networks there are, from now on until the next look. The first one loads what it
-  // takes (BPF), so that it is the caller's privileges then that count.
+  // Loads what a look takes (BPF): the privileges for that need not last. The first look does it where nobody did.
+  void prepare_to_look();
+  // Who has what open, and which networks there are, from now on until the next look.
   void look(Instant now);
   // Of the networks only our own, from the next look on.
   void keep_to_own_network() { every_network_ = false; }
@@ -97,6 +98,7 @@ class Plane {
 
  private:
   Plane(plane::TableWriter& table, Networks networks, const Bpf& bpf);
+  bool take_told();
   void look_again(const SocketKey& key, const plane::ControlView& control);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
   std::expected<void, Error> see_rest(const plane::ControlView& control);
@@ -119,7 +121,8 @@ class Plane {
   bool every_network_ = true;
   Acts acts_;
   Prober prober_;
-  plane::Abilities wanted_ = 0;            // of acts
+  plane::Abilities wanted_ = 0;  // of acts
+  bool is_prepared_ = false;
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, not possible, or no look yet
   std::unique_ptr<BpfEvents> events_;      // null: likewise, or nobody listens
   std::uint64_t events_lost_ = 0;          // when the latest sweep began

@@ -27,26 +27,38 @@ void Sweep::begin(Instant now) {
   told_.clear();  // it sees them all
 }
 
-// What waits in an accept queue belongs to whoever has the listener open: the one at its address, or at any.
+// What waits in an accept queue belongs to whoever has the listener open: the one at its address, else at any address
+// of its family; at :: for IPv4 as well, where nobody listens at 0.0.0.0. Of several (SO_REUSEPORT, SO_BINDTODEVICE)
+// nobody knows which.
 Held Sweep::held_by(const Socket& socket, const plane::Record& record) {
   if (record.holder != plane::Holder::AcceptQueue) return holders_.of(socket.inode);
-  const Socket* found = nullptr;
-  for (const Socket& listener : listeners_) {
+  const auto fit = [&](const Socket& listener) {
     const Endpoint& at = listener.key.local;
-    if (listener.key.network != socket.key.network || at.port != socket.key.local.port) continue;
-    if (at.address == socket.key.local.address) return holders_.of(listener.inode);
-    if (at.address.is_unspecified()) found = &listener;
+    if (listener.key.network != socket.key.network || at.port != socket.key.local.port) return 0;
+    if (at.address == socket.key.local.address) return 3;
+    if (!at.address.is_unspecified()) return 0;
+    if (at.address.family() == socket.key.local.address.family()) return 2;
+    return at.address.family() == Family::V6 ? 1 : 0;
+  };
+  int best = 0;
+  std::uint32_t inode = 0;
+  for (const Socket& listener : listeners_) {
+    const int how_well = fit(listener);
+    if (how_well == 0 || how_well < best) continue;
+    inode = how_well > best ? listener.inode : 0;
+    best = how_well;
   }
-  return found != nullptr ? holders_.of(found->inode) : Held{};
+  return holders_.of(inode);
 }
 
 void Sweep::see(const Socket& socket, const plane::ControlView& control) {
   const auto known = slots_.find(socket.key.cookie);
-  if (known == slots_.end()) {
-    open(socket, control);
-  } else {
-    meet(known->second, socket);
-  }
+  if (known == slots_.end()) return open(socket, control);
+  const std::uint32_t slot = known->second;
+  if (table_.local(slot) == socket.key.local && table_.remote(slot) == socket.key.remote) return meet(slot, socket);
+  // connect() to AF_UNSPEC, and to somebody else then: the same socket, and another connection.
+  end(slot, table_.last(slot).state, EndReason::Aborted, now_);
+  open(socket, control);
 }
 
 void Sweep::open(const Socket& socket, const plane::ControlView& control) {
@@ -137,7 +149,8 @@ SocketKey Sweep::key_of(std::uint32_t slot) const {
 
 void Sweep::vanished(std::uint64_t cookie) {
   const auto known = slots_.find(cookie);
-  ADIEU_ASSERT(known != slots_.end() && connections_[known->second].sweep != sweep_);
+  if (known == slots_.end()) return;  // its end has been told meanwhile
+  ADIEU_ASSERT(connections_[known->second].sweep != sweep_);
   end(known->second, table_.last(known->second).state, reason_of_absence(known->second), now_);
   ++counts_.vanished;
 }

@@ -77,6 +77,7 @@ class Sweep {
  private:
   // What the kernel told of a socket, and no sweep has seen yet.
   struct Told {
+    State from = State::Closed;   // that it left last
     State state = State::Closed;  // that it entered last; Closed, of one that lives: it may have left a minisock behind
     Instant at{};                 // unknown(): nothing was told
     bool is_waiting = false;      // in told_

@@ -12,9 +12,11 @@
 namespace adieu::kernel {
 namespace {
 
-// From these two an orderly end leaves a minisock behind: TIME-WAIT, or FIN-WAIT-2 of an orphan.
+// From these two an orderly end leaves a minisock behind: TIME-WAIT, or FIN-WAIT-2 of an orphan. An error may be an old
+// one that nobody has asked for (IP_RECVERR).
 bool may_leave_minisock(const BpfEvent& event, bool was_reset) {
-  return !was_reset && event.error == 0 && (event.old_state == State::FinWait2 || event.old_state == State::Closing);
+  const bool is_abrupt = was_reset || event.error == ETIMEDOUT || event.error == ECONNABORTED;
+  return !is_abrupt && (event.old_state == State::FinWait2 || event.old_state == State::Closing);
 }
 
 // An application that accepts does so within moments; who waits longer than the second is for the sweeps.
@@ -23,19 +25,27 @@ constexpr Duration kAcceptPatience = seconds(30);
 
 bool is_connecting(State state) { return state == State::SynSent || state == State::SynReceived; }
 
-// Why a socket closed that leaves nothing behind.
-EndReason reason_of(const BpfEvent& closed, bool was_reset) {
+// Whom the kernel resets because data came that nobody can read any more, it tells as it tells a reset that came in.
+bool may_be_data_after_close(const plane::Record& last, const BpfEvent& closed, bool is_fresh) {
+  if (closed.old_state != State::FinWait1 && closed.old_state != State::FinWait2) return false;
+  return !is_fresh || last.holder != plane::Holder::Held || last.receive_shut;
+}
+
+// Why a socket closed that leaves nothing behind. `last`: what was known of it, `is_fresh`: and nothing told since.
+EndReason reason_of(const plane::Record& last, const BpfEvent& closed, bool was_reset, bool is_fresh) {
   const State from = closed.old_state;
+  if (was_reset && may_be_data_after_close(last, closed, is_fresh)) return EndReason::Vanished;
   if (was_reset) return is_connecting(from) ? EndReason::Refused : EndReason::PeerReset;
   switch (closed.error) {
     case 0: break;
+    case ETIMEDOUT: return EndReason::OwnTimer;
+    case ECONNABORTED: return EndReason::Aborted;  // SOCK_DESTROY, and not by a command of ours
     case ECONNRESET:
     case EPIPE: return EndReason::PeerReset;  // where the kernel does not tell of resets by themselves
-    case ECONNREFUSED: return EndReason::Refused;
-    case ECONNABORTED:
-      return EndReason::Aborted;  // SOCK_DESTROY, and not by a command of ours
-    // ETIMEDOUT, or the ICMP error heard last while nobody answered.
-    default: return EndReason::OwnTimer;
+    default:
+      // Hard ICMP errors end a handshake. Later an error may be old; that it ended LAST-ACK is not certain.
+      if (is_connecting(from)) return EndReason::Refused;
+      return from == State::LastAck ? EndReason::Vanished : EndReason::OwnTimer;
   }
   switch (from) {
     case State::LastAck: return EndReason::BothClosed;
@@ -78,8 +88,12 @@ void Sweep::tell(const BpfEvent& event) {
     case BpfEventKind::Retransmitted:  // a sweep counts them
     case BpfEventKind::Destroyed: return;
   }
-  if (event.new_state == State::Closed && !may_leave_minisock(event, told.was_reset))
-    return end(known->second, event.old_state, reason_of(event, told.was_reset), event.when);
+  if (event.new_state == State::Closed && !may_leave_minisock(event, told.was_reset)) {
+    const bool is_fresh = !told.at.is_known();
+    const EndReason reason = reason_of(table_.last(known->second), event, told.was_reset, is_fresh);
+    return end(known->second, event.old_state, reason, event.when);
+  }
+  told.from = event.old_state;
   told.state = event.new_state;
   told.at = event.when;
   ask_about(event.cookie, told);
@@ -122,11 +136,12 @@ void Sweep::absent(std::uint64_t cookie) {
   newcomers_.erase(cookie);
   const auto known = slots_.find(cookie);
   if (known == slots_.end()) return;
-  const Told& told = connections_[known->second].told;
+  const std::uint32_t slot = known->second;
+  const Told& told = connections_[slot].told;
   // Else it has closed since it was told of, and the kernel tells that too.
-  if (has_run_out(known->second) || (told.at.is_known() && told.state == State::Closed))
-    end(known->second, table_.last(known->second).state, reason_of_absence(known->second),
-        told.at.is_known() ? told.at : now_);
+  const bool is_closed = told.at.is_known() && told.state == State::Closed;
+  if (is_closed) return end(slot, told.from, reason_of_absence(slot), told.at);
+  if (has_run_out(slot)) end(slot, table_.last(slot).state, reason_of_absence(slot), now_);
 }
 
 // What nobody tells: that a minisock's timer ended it, and that an application called accept().
@@ -163,9 +178,7 @@ std::optional<SocketKey> Sweep::poll_due() {
 // Where nothing was told of its end: what a connection that stood like this can only have come to.
 EndReason Sweep::reason_of_absence(std::uint32_t slot) const {
   const plane::Record last = table_.last(slot);
-  const Told& told = connections_[slot].told;
   if (last.state == State::TimeWait) return EndReason::BothClosed;
-  if (last.state == State::Closing && told.at.is_known() && told.state == State::Closed) return EndReason::BothClosed;
   const bool is_orphan = last.state == State::FinWait2 && last.holder == plane::Holder::Orphan;
   // Its minisock makes no difference between a FIN that came at the last moment and none.
   if (is_orphan && has_run_out(slot)) return EndReason::OwnTimer;

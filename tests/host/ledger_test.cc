@@ -125,6 +125,31 @@ TEST(Ledger, KeepsAVerdictWithItsEvidenceItsCommandAndItsReceipt) {
   EXPECT_EQ(LedgerReader::open(book.path())->last_end("10.0.0.1:1000", "10.0.0.2:5").value()->id.slot, 5U);
 }
 
+TEST(Ledger, IsNotPutWhereSomethingElseStands) {
+  Book book;
+  const auto written = [&](const std::string& name, std::string_view octets) {
+    const std::string path = book.path() + name;
+    std::ofstream(path) << octets;
+    return path;
+  };
+  EXPECT_TRUE(check_ledger_file(""));
+  EXPECT_TRUE(check_ledger_file(book.path() + ".not-there-yet"));
+  EXPECT_TRUE(check_ledger_file(written(".empty", "")));
+  EXPECT_FALSE(check_ledger_file(written(".text", "127.0.0.1 localhost")));
+  EXPECT_TRUE(check_ledger_file(written(".damaged", "SQLite format 3 and then rubbish")));
+  EXPECT_FALSE(check_ledger_file("/"));
+  EXPECT_FALSE(check_ledger_file("/dev/zero"));
+  ASSERT_TRUE(book.ledger.verdict(decision(5), Instant{1}));
+  ASSERT_TRUE(book.ledger.commit());
+  EXPECT_TRUE(check_ledger_file(book.path()));
+  sqlite3* other = nullptr;
+  const std::string path = book.path() + ".other";
+  ASSERT_EQ(sqlite3_open(path.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "CREATE TABLE theirs(x)", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_FALSE(check_ledger_file(path));
+}
+
 TEST(Ledger, KeepsWhatIsToldTwiceOnce) {
   Book book;
   for (int i = 0; i < 2; ++i) {

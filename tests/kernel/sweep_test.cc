@@ -2,6 +2,7 @@
 #include "kernel/sweep.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -322,7 +323,8 @@ TEST(WhatTheKernelTells, SaysWhyAConnectionEnded) {
       {State::Established, ECONNRESET, true, EndReason::PeerReset},
       {State::CloseWait, EPIPE, true, EndReason::PeerReset},
       {State::FinWait2, ECONNRESET, true, EndReason::PeerReset},
-      {State::FinWait2, 0, true, EndReason::PeerReset},  // an orphan has nobody to be told of an error
+      {State::SynSent, EHOSTUNREACH, false, EndReason::Refused},
+      {State::LastAck, EHOSTUNREACH, false, EndReason::Vanished},  // the error may be an old one
       {State::CloseWait, EPIPE, false, EndReason::PeerReset},
       {State::SynSent, ECONNREFUSED, true, EndReason::Refused},
       {State::SynReceived, 0, true, EndReason::Refused},
@@ -368,11 +370,14 @@ TEST(WhatTheKernelTells, DoesNotGuessWhyFinWait2LeftNothingBehind) {
   EXPECT_EQ(world.only().reason, EndReason::Vanished);
 }
 
-TEST(WhatTheKernelTells, KnowsThatClosingLeftNothingBehindBecauseBothHadClosed) {
+TEST(WhatTheKernelTells, NamesTheStateInWhichItEndedWhereverItWasSeenLast) {
   World world;
-  world.sweep({socket(1, State::Closing)});
-  world.hear({changed(1, State::Closing, State::Closed, world.now)});
-  EXPECT_EQ(world.only().reason, EndReason::BothClosed);
+  world.sweep({socket(1)});
+  world.hear({changed(1, State::Established, State::FinWait1, world.now),
+              changed(1, State::FinWait1, State::FinWait2, world.now),
+              changed(1, State::FinWait2, State::Closed, world.now)});
+  EXPECT_EQ(world.only().state, State::FinWait2);
+  EXPECT_TRUE(world.only().has_ended());
 }
 
 TEST(WhatTheKernelTells, DoesNotEndASocketThatLivedWhenItWasTold) {
@@ -493,6 +498,68 @@ TEST(AnAcceptQueue, IsLeftAsSoonAsSomebodyAccepted) {
   world.see(socket(1));
   EXPECT_EQ(world.only().holder, plane::Holder::Held);
   EXPECT_EQ(world.sweeper.next_due(), Instant::never());
+}
+
+TEST(AnAcceptQueue, BelongsToTheListenerThatFitsBestAndToNobodyWhereSeveralDo) {
+  const Address any4 = Address::v4(0, 0, 0, 0);
+  const Address any6{};
+  const Address here = socket(1).key.local.address;
+  const struct {
+    std::vector<std::pair<Address, std::uint32_t>> listeners;  // and the inode of each
+    std::int32_t descriptor;                                   // -1: nobody is named
+  } cases[] = {
+      {{{any4, 4}}, 4},
+      {{{any6, 6}}, 6},
+      {{{any4, 4}, {any6, 6}}, 4},  // the other takes IPv6 only
+      {{{any6, 6}, {any4, 4}}, 4},
+      {{{any4, 4}, {here, 9}}, 9},
+      {{{here, 9}, {any4, 4}}, 9},
+      {{{any4, 4}, {any4, 5}}, -1},  // SO_REUSEPORT
+      {{{any4, 4}, {any4, 5}, {here, 9}}, 9},
+  };
+  for (const auto& c : cases) {
+    World world;
+    world.holders.begin(world.now + seconds(500));
+    for (const auto& [address, inode] : c.listeners)
+      world.holders.add({.inode = inode,
+                         .process = static_cast<std::uint32_t>(getpid()),
+                         .descriptor = static_cast<std::int32_t>(inode),
+                         .references = 0});
+    world.holders.finish(true);
+    world.now = world.now + seconds(1);
+    world.sweeper.begin(world.now);
+    for (const auto& [address, inode] : c.listeners) {
+      Socket listener;
+      listener.key.local = {.address = address, .port = 80};
+      listener.inode = inode;
+      world.sweeper.see_listener(listener);
+    }
+    Socket queued = socket(1);
+    queued.inode = 0;
+    world.see(queued);
+    EXPECT_EQ(world.only().beside.descriptor, c.descriptor);
+  }
+}
+
+TEST(Sweep, TakesASocketThatIsConnectedToSomebodyElseForAnotherConnection) {
+  World world;
+  world.sweep({socket(1)});
+  Socket again = socket(1);
+  again.key.remote.port = 4711;
+  world.sweep({again});
+  EXPECT_EQ(world.table.writer.totals().opened, 2U);
+  EXPECT_EQ(world.only().reason, EndReason::Aborted);
+  EXPECT_TRUE(world.table.slot_of(again.key.local, again.key.remote));
+  EXPECT_FALSE(world.slot_of(1));
+}
+
+TEST(WhatTheKernelTells, DoesNotLayDataAfterCloseToThePeer) {
+  World world;
+  Socket orphan = socket(1, State::FinWait1);
+  orphan.inode = 0;
+  world.sweep({orphan});
+  world.hear({told(BpfEventKind::ResetReceived, 1), changed(1, State::FinWait1, State::Closed, world.now, ECONNRESET)});
+  EXPECT_EQ(world.only().reason, EndReason::Vanished);
 }
 
 }  // namespace
