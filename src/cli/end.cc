@@ -24,11 +24,20 @@ bool is_named(const EndCommand& command) {
   return command.what.size() == 1 && host::parse_id(command.what[0]).has_value();
 }
 
+// The words as one filter: LOCAL REMOTE is the connection between them.
+std::string filter_of(const std::vector<std::string>& what) {
+  if (what.size() == 2) {
+    const auto local = host::parse_endpoint(what[0]);
+    const auto remote = host::parse_endpoint(what[1]);
+    if (local && remote) return fmt::format("src {} and dst {}", host::text(*local), host::text(*remote));
+  }
+  return fmt::format("{}", fmt::join(what, " "));
+}
+
 // What is named or matched, and has not ended.
 std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient& api) {
   if (is_named(command)) return {command.what[0]};
-  std::string filter;
-  for (const std::string& word : command.what) filter += (filter.empty() ? "" : " ") + word;
+  const std::string filter = filter_of(command.what);
   if (filter.empty()) throw Trouble("name a connection or a filter: to end everything is never meant");
   // First by itself, so that what is wrong with it is said of what was written.
   if (const auto sound = api.connections(filter); !sound) throw Trouble(sound.error().text);

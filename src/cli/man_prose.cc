@@ -160,7 +160,7 @@ asked.
     adieu probe engine/12.3
     adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234
 )"},
-    {"end", R"(Ends one connection by its ID, or all that a filter (see adieu-ls(1)) matches. Without a flag, a
+    {"end", R"(Ends one connection by its ID or by both its endpoints, or all that a filter (see adieu-ls(1)) matches. Without a flag, a
 connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any other is reset.
 What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer like any close;
 `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control plane is waited
@@ -171,6 +171,7 @@ meanwhile; 2 trouble: something was not done.
 # EXAMPLES
     adieu end --dry-run state close-wait and eof read and age '>' 1h
     adieu end --reset engine/12.3
+    adieu end 10.77.0.2:7 10.77.0.1:51234
 )"},
     {"policy", R"(Reads policies: rules, matched from the top, that say whom to ask and how often, what proves a peer
 gone, and what is done to whom. docs/policy.md lists every key.

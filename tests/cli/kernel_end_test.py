@@ -159,6 +159,14 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
         self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
 
+    def test_two_endpoints_name_a_connection_to_be_ended(self):
+        self.found(self.server_port, "ESTABLISHED")
+        done = self.adieu("end", "--dry-run", f"127.0.0.1:{self.server_port}", f"127.0.0.1:{self.client_port}")
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn(f"127.0.0.1:{self.server_port} -> 127.0.0.1:{self.client_port}   ESTABLISHED", done.stdout)
+        nobody = self.adieu("end", "127.0.0.1:1", "127.0.0.1:2")
+        self.assertEqual((nobody.returncode, nobody.stdout), (0, "no connection matches\n"))
+
     def test_finish_in_close_wait(self):
         self.client.sendall(b"last words")
         self.client.shutdown(socket.SHUT_WR)
