@@ -179,7 +179,8 @@ std::string receipt_json(const Receipt& receipt) {
                {"state", receipt.state},
                {"verdict", receipt.verdict},
                {"heard", receipt.heard ? Json(*receipt.heard) : Json(nullptr)},
-               {"heard_after_s", receipt.heard_after_s ? Json(*receipt.heard_after_s) : Json(nullptr)}});
+               {"heard_after_s", receipt.heard_after_s ? Json(*receipt.heard_after_s) : Json(nullptr)},
+               {"ended", receipt.ended.empty() ? Json(nullptr) : Json(receipt.ended)}});
 }
 
 std::string prospect_json(const ConnectionView& view, const Prospect& prospect) {
@@ -256,7 +257,8 @@ Result<Receipt> parse_receipt(std::string_view text) {
                   .state = string_in(json, "state"),
                   .verdict = 0,
                   .heard = std::nullopt,
-                  .heard_after_s = std::nullopt};
+                  .heard_after_s = std::nullopt,
+                  .ended = string_in(json, "ended")};
   if (json.contains("verdict") && json["verdict"].is_number_unsigned()) receipt.verdict = json["verdict"];
   if (json.contains("heard") && json["heard"].is_boolean()) receipt.heard = json["heard"].get<bool>();
   if (json.contains("heard_after_s") && json["heard_after_s"].is_number())

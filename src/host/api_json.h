@@ -30,6 +30,7 @@ struct Receipt {
   // Of a probe: whether a sign of the peer came while it was waited for, and after how long.
   std::optional<bool> heard;
   std::optional<double> heard_after_s;
+  std::string ended;  // the reason, where it ended meanwhile; empty: it lives
 };
 
 // --- the server's

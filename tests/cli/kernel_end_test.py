@@ -254,6 +254,20 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(refused.returncode, 2)
         self.assertIn("cannot be asked", refused.stderr)
 
+    def test_probe_of_what_the_peer_has_forgotten_is_answered_by_a_reset(self):
+        self.client.close()
+        orphan = self.found(self.client_port, "FIN-WAIT-2")
+        identity = self.found(self.server_port, "CLOSE-WAIT")
+        self.ended(orphan)  # without a segment, as tcp_fin_timeout ends it
+        time.sleep(2.5)
+        done = self.adieu("probe", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("answered by a reset: the peer no longer knows it; it has ended, and the program will see EPIPE",
+                      done.stdout)
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertEqual(self.reason(identity), "reset by path or peer")
+
     def test_no_rule_of_its_own_touches_the_kernels_connections(self):
         identity = self.found(self.server_port, "ESTABLISHED")
         why = self.adieu("why", identity).stdout

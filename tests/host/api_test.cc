@@ -301,7 +301,8 @@ TEST(Bodies, AReceiptIsReadAsItWasWritten) {
                         .state = "ESTABLISHED",
                         .verdict = UINT64_MAX - 1,
                         .heard = true,
-                        .heard_after_s = 0.25};
+                        .heard_after_s = 0.25,
+                        .ended = "reset by path or peer"};
   const auto read = parse_receipt(receipt_json(receipt));
   ASSERT_TRUE(read);
   EXPECT_EQ(receipt_json(*read), receipt_json(receipt));
