@@ -34,6 +34,14 @@ std::string filter_of(const std::vector<std::string>& what) {
   return fmt::format("{}", fmt::join(what, " "));
 }
 
+// Of those that a filter asks what nobody knows of them: the answer is not that they do not match.
+void tell_unsure(std::uint64_t unsure, const std::string& filter, std::FILE* to) {
+  fmt::print(to, "{} more may match: what the filter asks of them is not known\n", unsure);
+  for (const std::string_view word : {"age", "eof"})
+    if (filter.contains(word))
+      return fmt::print(to, "(age and eof are not known of connections older than `adieu up`: ask for `idle > ...`)\n");
+}
+
 // What is named or matched, and has not ended.
 std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient& api) {
   if (is_named(command)) return {command.what[0]};
@@ -44,7 +52,8 @@ std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient
   const auto found = api.connections(fmt::format("( {} ) and not standing ended", filter));
   if (!found) throw Trouble(found.error().text);
   std::vector<std::string> ids;
-  for (const host::ConnectionLine& line : *found) ids.push_back(line.id);
+  for (const host::ConnectionLine& line : found->connections) ids.push_back(line.id);
+  if (found->unsure > 0) tell_unsure(found->unsure, filter, stderr);
   return ids;
 }
 

@@ -22,7 +22,7 @@ std::string id_of(const std::vector<std::string>& what, const host::ApiClient& a
   const auto found =
       api.connections(fmt::format("src {} and dst {} and not standing ended", host::text(*local), host::text(*remote)));
   if (!found) throw Trouble(found.error().text);
-  return found->empty() ? std::string() : found->front().id;
+  return found->connections.empty() ? std::string() : found->connections.front().id;
 }
 
 }  // namespace

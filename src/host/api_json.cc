@@ -144,13 +144,15 @@ std::string status_json(const ApiSnapshot& snapshot, std::string_view version, I
                {"planes", std::move(planes)}});
 }
 
-std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next) {
+std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next,
+                             std::uint64_t unsure) {
   std::string out = R"({"connections":[)";
   for (const ConnectionView& view : connections) {
     if (&view != &connections.front()) out += ',';
     out += connection_json(view);
   }
-  return out + R"(],"next":)" + line(next.empty() ? Json(nullptr) : Json(next)) + "}";
+  return out + R"(],"next":)" + line(next.empty() ? Json(nullptr) : Json(next)) +
+         fmt::format(R"(,"unsure":{}}})", unsure);
 }
 
 std::string policy_json(const NamedPolicy& named) {
@@ -243,6 +245,7 @@ Result<ConnectionLines> parse_connections(std::string_view text) {
     lines.connections.push_back(line_of(one));
   }
   lines.next = string_in(json, "next");
+  if (json.contains("unsure") && json["unsure"].is_number_unsigned()) lines.unsure = json["unsure"];
   return lines;
 }
 

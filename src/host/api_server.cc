@@ -238,7 +238,8 @@ HttpResponse Api::connections(const HttpRequest& request) {
     after = *id;
   }
   const ApiTables::Page page = ApiTables(board_.snapshot()).page(*filter, after, limit);
-  return json(connections_json(page.connections, page.more ? text(page.connections.back().id) : std::string()));
+  return json(
+      connections_json(page.connections, page.more ? text(page.connections.back().id) : std::string(), page.unsure));
 }
 
 HttpResponse Api::events(const HttpRequest& request) {

@@ -159,6 +159,20 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
         self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
 
+    def test_what_may_match_is_counted_with_the_remedy(self):
+        with tempfile.TemporaryDirectory() as directory:  # an `adieu up` that is younger than the connections
+            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", directory], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+            try:
+                words = ["--dry-run", "--run-dir", directory, "age > 1h", "and", "sport", "=", f":{self.server_port}"]
+                done = self.until(lambda: "match" in (done := subprocess.run(
+                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stdout and done, "it answers")
+            finally:
+                up.send_signal(signal.SIGTERM)
+                up.wait(timeout=20)
+        self.assertEqual((done.returncode, done.stdout), (0, "no connection matches\n"))
+        self.assertRegex(done.stderr, r"\A[12] more may match: [^\n]*\n\(age and eof [^\n]*`idle > \.\.\.`\)\n\Z")
+
     def test_two_endpoints_name_a_connection_to_be_ended(self):
         self.found(self.server_port, "ESTABLISHED")
         done = self.adieu("end", "--dry-run", f"127.0.0.1:{self.server_port}", f"127.0.0.1:{self.client_port}")

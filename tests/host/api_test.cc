@@ -149,6 +149,18 @@ TEST_F(Pages, HoldOnlyWhatSurelyMatches) {
   EXPECT_EQ(walk("eof read", 9), std::vector<std::string>{}) << "it is not known";
 }
 
+TEST_F(Pages, CountEachThatMayMatchOnceWhateverTheirLength) {
+  add_plane("a", 5);
+  const auto filter = *control::Filter::parse("state close-wait or eof read");
+  const ApiTables tables(board.snapshot());
+  const auto whole = tables.page(filter, std::nullopt, 9);
+  EXPECT_EQ(whole.connections.size(), 2U);
+  EXPECT_EQ(whole.unsure, 3U);
+  const auto first = tables.page(filter, std::nullopt, 1);
+  ASSERT_TRUE(first.more);
+  EXPECT_EQ(first.unsure + tables.page(filter, first.connections.back().id, 1).unsure, 3U);
+}
+
 TEST_F(Pages, GoOnThoughThePlaneOfTheLastOneIsGone) {
   add_plane("a", 2);
   add_plane("b", 2);
