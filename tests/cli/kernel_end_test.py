@@ -138,6 +138,7 @@ class KernelEnd(unittest.TestCase):
         told = self.told(identity, "--reset")
         self.assertIn("its next read or write fails: ECONNABORTED", told)
         self.assertIn("sends a RST", told)
+        self.assertIn("; the descriptor stays open: only the program can close it\n", told)
         self.assertIn("now in CLOSED", self.ended(identity, "--reset"))
         self.assertEqual(outcome(lambda: self.server.recv(99)), b"unread")
         self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNABORTED")

@@ -226,7 +226,7 @@ TEST(Prospect, OfTheKernelsNamesWhatTheApplicationSeesInEachState) {
   EXPECT_EQ(
       of_the_kernels(EndHow::Reset, record).application,
       "it can still read 17 octets; its next read or write fails: ECONNABORTED, once; from then on end of stream, "
-      "and EPIPE");
+      "and EPIPE; the descriptor stays open: only the program can close it");
   record.state = State::CloseWait;
   EXPECT_NE(of_the_kernels(EndHow::Reset, record).application.find("say end of stream"), std::string::npos);
   EXPECT_NE(of_the_kernels(EndHow::Finish, record).application.find("EPIPE (and SIGPIPE"), std::string::npos);
