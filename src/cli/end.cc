@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <span>
+#include <tuple>
 
 #include "cli/command.h"
 #include "host/api_client.h"
@@ -72,16 +73,76 @@ void tell(const std::string& id, const host::ApiFailure& failure, const EndComma
   }
 }
 
-void print(std::FILE* to, const host::ProspectLines& prospect) {
-  fmt::print(to, "{}   {} -> {}   {}, {}\n", host::printable(prospect.connection.id), prospect.connection.local,
-             prospect.connection.remote, prospect.connection.state, prospect.connection.standing);
+void print_name(std::FILE* to, const host::ConnectionLine& one) {
+  fmt::print(to, "{}   {} -> {}   {}, {}\n", host::printable(one.id), one.local, one.remote, one.state, one.standing);
+}
+
+void print_words(std::FILE* to, const host::ProspectLines& prospect) {
   fmt::print(to, "  {:<12} {}\n", prospect.possible ? prospect.how : "nothing", prospect.here);
   if (!prospect.possible) return;
   fmt::print(to, "  {:<12} {}\n  {:<12} {}\n", "application", prospect.application, "peer", prospect.peer);
 }
 
+void print(std::FILE* to, const host::ProspectLines& prospect) {
+  print_name(to, prospect.connection);
+  print_words(to, prospect);
+}
+
+// Without what differs from one connection to the next while the same is meant: the descriptor's number, how many
+// octets.
+std::string in_general(const std::string& words) {
+  constexpr std::string_view kDescriptor = "descriptor ", kOctets = " octets";
+  std::string out;
+  for (std::size_t at = 0; at < words.size();) {
+    const std::size_t end = std::min(words.find_first_not_of("0123456789", at), words.size());
+    const std::string_view rest = std::string_view(words).substr(end);
+    if (end == at)
+      out += words[at++];
+    else if (out.ends_with(kDescriptor) && rest.starts_with(" of process"))
+      out.replace(out.size() - kDescriptor.size(), std::string::npos, "its descriptor"), at = end;
+    else
+      out += rest.starts_with(kOctets) ? "some" : words.substr(at, end - at), at = end;
+  }
+  return out;
+}
+
+// Those of which the same is said: program, state and standing, and the words.
+struct Alike {
+  host::ProspectLines said;  // of the first, in general
+  std::vector<host::ProspectLines> all;
+};
+
+void add(std::vector<Alike>& groups, const host::ProspectLines& one) {
+  host::ProspectLines said = one;
+  for (std::string* const words : {&said.here, &said.application, &said.peer}) *words = in_general(*words);
+  const auto key = [](const host::ProspectLines& p) {
+    return std::tie(p.comm, p.connection.state, p.connection.standing, p.how, p.possible, p.here, p.application,
+                    p.peer);
+  };
+  const auto found = std::ranges::find_if(groups, [&](const Alike& group) { return key(group.said) == key(said); });
+  if (found == groups.end())
+    groups.push_back({std::move(said), {one}});
+  else
+    found->all.push_back(one);
+}
+
+void print(const Alike& group) {
+  constexpr std::size_t kExamples = 3;
+  if (group.all.size() == 1) return print(stdout, group.all.front());
+  const host::ConnectionLine& first = group.said.connection;
+  fmt::print("{} connections{}   {}, {}\n", group.all.size(),
+             group.said.comm.empty() ? "" : " of " + host::printable(group.said.comm), first.state, first.standing);
+  print_words(stdout, group.said);
+  for (const host::ProspectLines& one : std::span(group.all).first(std::min(group.all.size(), kExamples))) {
+    fmt::print("    ");
+    print_name(stdout, one.connection);
+  }
+  if (group.all.size() > kExamples) fmt::print("    and {} more: --all tells each\n", group.all.size() - kExamples);
+}
+
 Tally show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
   Tally tally;
+  std::vector<Alike> groups;
   for (const std::string& id : ids) {
     const auto prospect = api.prospect(id, command.how);
     if (!prospect) {
@@ -90,14 +151,17 @@ Tally show(const std::vector<std::string>& ids, const EndCommand& command, const
     }
     if (command.json)
       fmt::print("{}\n", prospect->json);
-    else
+    else if (command.all)
       print(stdout, prospect->value);
+    else
+      add(groups, prospect->value);
     const bool has_ended = prospect->value.connection.standing == name(control::Standing::Ended);
     if (prospect->value.possible || has_ended)
       ++tally.done;
     else
       tally.failed = true;
   }
+  for (const Alike& group : groups) print(group);
   return tally;
 }
 

@@ -290,6 +290,7 @@ void add_what_people_command(CLI::App& app) {
       ->required()
       ->type_name("CONNECTION|FILTER");
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
+  end->add_flag("--all", end_command->all, "of a dry run: tell of each by itself, not of those alike together");
   auto* const how = end->add_option_group("how");
   how->set_help_flag("");
   how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");

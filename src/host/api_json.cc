@@ -196,7 +196,8 @@ std::string prospect_json(const ConnectionView& view, const Prospect& prospect) 
                {"possible", !prospect.refused},
                {"here", prospect.here},
                {"application", prospect.application},
-               {"peer", prospect.peer}});
+               {"peer", prospect.peer},
+               {"comm", view.holder_process == 0 ? Json(nullptr) : Json(view.comm)}});
 }
 
 Result<ProbeBody> parse_probe_body(std::string_view body) {
@@ -272,9 +273,9 @@ Result<Receipt> parse_receipt(std::string_view text) {
 Result<ProspectLines> parse_prospect(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object() || !bool_in(json, "dry_run")) return strange();
-  return ProspectLines{line_of(json),           string_in(json, "how"),
-                       string_in(json, "here"), string_in(json, "application"),
-                       string_in(json, "peer"), bool_in(json, "possible")};
+  return ProspectLines{
+      line_of(json),           string_in(json, "how"),  string_in(json, "here"),  string_in(json, "application"),
+      string_in(json, "peer"), string_in(json, "comm"), bool_in(json, "possible")};
 }
 
 }  // namespace adieu::host

@@ -69,7 +69,7 @@ struct ConnectionLines {
 };
 struct ProspectLines {
   ConnectionLine connection;
-  std::string how, here, application, peer;
+  std::string how, here, application, peer, comm;
   bool possible = false;
 };
 struct ErrorLines {

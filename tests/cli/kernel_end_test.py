@@ -160,6 +160,25 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
         self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
 
+    def test_a_dry_run_says_once_what_is_the_same_for_many(self):
+        pairs = [socket.create_connection(self.listener.getsockname()) for _ in range(4)]
+        pairs += [self.listener.accept()[0] for _ in pairs]
+        for end in pairs:
+            self.addCleanup(end.close)
+        words = ["end", "--dry-run", "--reset", "state", "established", "and", "sport", "=", f":{self.server_port}"]
+
+        def all_known():
+            done = self.adieu("ls", "--json", *words[3:])
+            rows = [json.loads(line) for line in done.stdout.splitlines()]
+            return len(rows) == 5 and all(row["comm"] and row["holder"] == "held" for row in rows)
+        self.until(all_known, "five are held")
+        together = self.adieu(*words).stdout.splitlines()
+        self.assertRegex(together[0], r"\A5 connections of python\S*   ESTABLISHED, \w+\Z")
+        self.assertEqual(len(together), 1 + 3 + 3 + 1)
+        self.assertEqual(together[-1], "    and 2 more: --all tells each")
+        self.assertEqual(len(self.adieu(*words, "--all").stdout.splitlines()), 5 * 4)
+        self.assertEqual(len(self.adieu(*words, "--json").stdout.splitlines()), 5)
+
     def test_what_may_match_is_counted_with_the_remedy(self):
         with tempfile.TemporaryDirectory() as directory:  # an `adieu up` that is younger than the connections
             up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", directory], stdout=subprocess.DEVNULL,
