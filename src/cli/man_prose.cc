@@ -165,14 +165,14 @@ could not be asked.
     adieu probe engine/12.3
     adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234
 )"},
-    {"end", R"(Ends one connection by its ID or both its endpoints, or all that a filter (see adieu-ls(1)) matches. Without
-a flag, a connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any other is
-reset. What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer like any
-close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control plane is
-waited for: see adieu-probe(1).
+    {"end", R"(Ends one connection by its ID or both its endpoints, or all that a filter (see adieu-ls(1)) matches.
+Without a flag, a connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any
+other is reset. What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer
+like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control
+plane is waited for: see adieu-probe(1).
 
-A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each. Of the
-kernel's connections the descriptor stays open: only the program can close it.
+A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each. Of
+the kernel's connections the descriptor stays open: only the program can close it.
 # EXIT STATUS
 0 nothing matched, or there is no such connection (said on standard error); 1 all of it was done, or had ended
 meanwhile; 2 trouble: something was not done.

@@ -185,8 +185,8 @@ class KernelEnd(unittest.TestCase):
                                   stderr=subprocess.DEVNULL)
             try:
                 words = ["--dry-run", "--run-dir", directory, "age > 1h", "and", "sport", "=", f":{self.server_port}"]
-                done = self.until(lambda: "match" in (done := subprocess.run(
-                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stdout and done, "it answers")
+                done = self.until(lambda: "may match" in (done := subprocess.run(
+                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stderr and done, "its sweep")
             finally:
                 up.send_signal(signal.SIGTERM)
                 up.wait(timeout=20)
