@@ -302,6 +302,18 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
         self.assertEqual(self.reason(identity), "reset by path or peer")
 
+    def test_probe_of_what_the_peer_has_forgotten_in_established_tells_of_the_other_error(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        self.client.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR: its close() sends nothing
+        self.client.close()
+        time.sleep(2.5)
+        done = self.adieu("probe", "--json", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        receipt = json.loads(done.stdout)
+        self.assertEqual([receipt[k] for k in ("ended", "state", "heard")], ["reset by path or peer", "CLOSED", False])
+        self.assertIn("the program will see ECONNRESET when it reads or writes", receipt["sentence"])
+        self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNRESET")
+
     def test_no_rule_of_its_own_touches_the_kernels_connections(self):
         identity = self.found(self.server_port, "ESTABLISHED")
         why = self.adieu("why", identity).stdout
