@@ -159,8 +159,8 @@ With `--json`, one object: id, act, done, outcome, sentence, state, verdict; hea
 segment that belongs to the connection came; ended, the reason where it ended meanwhile ("reset by path or peer": the
 peer has forgotten it), else null.
 # EXIT STATUS
-0 it did not answer, or there is no such connection (said on standard error); 1 it did, be it by a reset; 2 trouble: it
-could not be asked.
+0 it did not answer, or it ended meanwhile and nothing told why, or there is no such connection (said on standard
+error); 1 it did, be it by a reset; 2 trouble: it could not be asked.
 # EXAMPLES
     adieu probe engine/12.3
     adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234

@@ -93,7 +93,9 @@ void tell_end(Receipt& receipt, const ConnectionView& view) {
   receipt.state = std::string(name(State::Closed));
   receipt.ended = std::string(name(record.reason));
   if (record.reason != EndReason::PeerReset) {
-    receipt.sentence = fmt::format("asked, and it ended before a sign came: {}", receipt.ended);
+    receipt.sentence =
+        fmt::format("asked, and it ended before a sign came: {}{}", receipt.ended,
+                    record.reason == EndReason::Vanished ? " (a reset, unless its program ended it)" : "");
     return;
   }
   std::string sees = "the program's next call fails";
