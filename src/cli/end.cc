@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <span>
+#include <tuple>
 
 #include "cli/command.h"
 #include "host/api_client.h"
@@ -24,18 +25,36 @@ bool is_named(const EndCommand& command) {
   return command.what.size() == 1 && host::parse_id(command.what[0]).has_value();
 }
 
+// The words as one filter: LOCAL REMOTE is the connection between them.
+std::string filter_of(const std::vector<std::string>& what) {
+  if (what.size() == 2) {
+    const auto local = host::parse_endpoint(what[0]);
+    const auto remote = host::parse_endpoint(what[1]);
+    if (local && remote) return fmt::format("src {} and dst {}", host::text(*local), host::text(*remote));
+  }
+  return fmt::format("{}", fmt::join(what, " "));
+}
+
+// Of those that a filter asks what nobody knows of them: the answer is not that they do not match.
+void tell_unsure(std::uint64_t unsure, const std::string& filter, std::FILE* to) {
+  fmt::print(to, "{} more may match: what the filter asks of them is not known\n", unsure);
+  for (const std::string_view word : {"age", "eof"})
+    if (filter.contains(word))
+      return fmt::print(to, "(age and eof are not known of connections older than `adieu up`: ask for `idle > ...`)\n");
+}
+
 // What is named or matched, and has not ended.
 std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient& api) {
   if (is_named(command)) return {command.what[0]};
-  std::string filter;
-  for (const std::string& word : command.what) filter += (filter.empty() ? "" : " ") + word;
+  const std::string filter = filter_of(command.what);
   if (filter.empty()) throw Trouble("name a connection or a filter: to end everything is never meant");
   // First by itself, so that what is wrong with it is said of what was written.
   if (const auto sound = api.connections(filter); !sound) throw Trouble(sound.error().text);
   const auto found = api.connections(fmt::format("( {} ) and not standing ended", filter));
   if (!found) throw Trouble(found.error().text);
   std::vector<std::string> ids;
-  for (const host::ConnectionLine& line : *found) ids.push_back(line.id);
+  for (const host::ConnectionLine& line : found->connections) ids.push_back(line.id);
+  if (found->unsure > 0) tell_unsure(found->unsure, filter, stderr);
   return ids;
 }
 
@@ -54,16 +73,76 @@ void tell(const std::string& id, const host::ApiFailure& failure, const EndComma
   }
 }
 
-void print(std::FILE* to, const host::ProspectLines& prospect) {
-  fmt::print(to, "{}   {} -> {}   {}, {}\n", host::printable(prospect.connection.id), prospect.connection.local,
-             prospect.connection.remote, prospect.connection.state, prospect.connection.standing);
+void print_name(std::FILE* to, const host::ConnectionLine& one) {
+  fmt::print(to, "{}   {} -> {}   {}, {}\n", host::printable(one.id), one.local, one.remote, one.state, one.standing);
+}
+
+void print_words(std::FILE* to, const host::ProspectLines& prospect) {
   fmt::print(to, "  {:<12} {}\n", prospect.possible ? prospect.how : "nothing", prospect.here);
   if (!prospect.possible) return;
   fmt::print(to, "  {:<12} {}\n  {:<12} {}\n", "application", prospect.application, "peer", prospect.peer);
 }
 
+void print(std::FILE* to, const host::ProspectLines& prospect) {
+  print_name(to, prospect.connection);
+  print_words(to, prospect);
+}
+
+// Without what differs from one connection to the next while the same is meant: the descriptor's number, how many
+// octets.
+std::string in_general(const std::string& words) {
+  constexpr std::string_view kDescriptor = "descriptor ", kOctets = " octets";
+  std::string out;
+  for (std::size_t at = 0; at < words.size();) {
+    const std::size_t end = std::min(words.find_first_not_of("0123456789", at), words.size());
+    const std::string_view rest = std::string_view(words).substr(end);
+    if (end == at)
+      out += words[at++];
+    else if (out.ends_with(kDescriptor) && rest.starts_with(" of process"))
+      out.replace(out.size() - kDescriptor.size(), std::string::npos, "its descriptor"), at = end;
+    else
+      out += rest.starts_with(kOctets) ? "some" : words.substr(at, end - at), at = end;
+  }
+  return out;
+}
+
+// Those of which the same is said: program, state and standing, and the words.
+struct Alike {
+  host::ProspectLines said;  // of the first, in general
+  std::vector<host::ProspectLines> all;
+};
+
+void add(std::vector<Alike>& groups, const host::ProspectLines& one) {
+  host::ProspectLines said = one;
+  for (std::string* const words : {&said.here, &said.application, &said.peer}) *words = in_general(*words);
+  const auto key = [](const host::ProspectLines& p) {
+    return std::tie(p.comm, p.connection.state, p.connection.standing, p.how, p.possible, p.here, p.application,
+                    p.peer);
+  };
+  const auto found = std::ranges::find_if(groups, [&](const Alike& group) { return key(group.said) == key(said); });
+  if (found == groups.end())
+    groups.push_back({std::move(said), {one}});
+  else
+    found->all.push_back(one);
+}
+
+void print(const Alike& group) {
+  constexpr std::size_t kExamples = 3;
+  if (group.all.size() == 1) return print(stdout, group.all.front());
+  const host::ConnectionLine& first = group.said.connection;
+  fmt::print("{} connections{}   {}, {}\n", group.all.size(),
+             group.said.comm.empty() ? "" : " of " + host::printable(group.said.comm), first.state, first.standing);
+  print_words(stdout, group.said);
+  for (const host::ProspectLines& one : std::span(group.all).first(std::min(group.all.size(), kExamples))) {
+    fmt::print("    ");
+    print_name(stdout, one.connection);
+  }
+  if (group.all.size() > kExamples) fmt::print("    and {} more: --all tells each\n", group.all.size() - kExamples);
+}
+
 Tally show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
   Tally tally;
+  std::vector<Alike> groups;
   for (const std::string& id : ids) {
     const auto prospect = api.prospect(id, command.how);
     if (!prospect) {
@@ -72,14 +151,17 @@ Tally show(const std::vector<std::string>& ids, const EndCommand& command, const
     }
     if (command.json)
       fmt::print("{}\n", prospect->json);
-    else
+    else if (command.all)
       print(stdout, prospect->value);
+    else
+      add(groups, prospect->value);
     const bool has_ended = prospect->value.connection.standing == name(control::Standing::Ended);
     if (prospect->value.possible || has_ended)
       ++tally.done;
     else
       tally.failed = true;
   }
+  for (const Alike& group : groups) print(group);
   return tally;
 }
 

@@ -269,8 +269,12 @@ void add_policy(CLI::App& app) {
 }
 
 void add_what_people_command(CLI::App& app) {
-  const auto [probe, probe_command] = add_command<ProbeCommand>(
-      app, "probe", "ask a connection's peer for a sign, once; status 1: it answered, 0: it did not", run_probe);
+  const auto [probe, probe_command] =
+      add_command<ProbeCommand>(app, "probe",
+                                "ask a connection's peer for a sign, once; one that has forgotten it answers with a "
+                                "reset, which ends it; status 1: "
+                                "it answered, 0: it did not",
+                                run_probe);
   add_run_dir_flag(*probe, probe_command->run_dir);
   probe->add_option("connection", probe_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
       ->required()
@@ -281,10 +285,12 @@ void add_what_people_command(CLI::App& app) {
   const auto [end, end_command] = add_command<EndCommand>(
       app, "end", "end connections: what is named or matched; status 1: they have ended, 0: none matched", run_end);
   add_run_dir_flag(*end, end_command->run_dir);
-  end->add_option("connections", end_command->what, "an ID as `adieu ls` shows it, or a filter as `ss` takes it")
+  end->add_option("connections", end_command->what,
+                  "an ID as `adieu ls` shows it, LOCAL REMOTE as address:port, or a filter as `ss` takes it")
       ->required()
       ->type_name("CONNECTION|FILTER");
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");
+  end->add_flag("--all", end_command->all, "of a dry run: tell of each by itself, not of those alike together");
   auto* const how = end->add_option_group("how");
   how->set_help_flag("");
   how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");

@@ -87,7 +87,7 @@ void run_log(const LogCommand& command) {
   const host::RunDir run_dir = host::RunDir::chosen(command.run_dir);
   const std::string path = run_dir.ledger();
   if (!command.follow && ::access(path.c_str(), F_OK) != 0)
-    throw Trouble(fmt::format("no ledger in {}: `adieu up` keeps one in its --run-dir", run_dir.path()));
+    throw Trouble(fmt::format("no ledger in {}: {}", run_dir.path(), host::how_to_start(run_dir)));
   const auto ledger = host::LedgerReader::open(path);
   if (!ledger && !command.follow) throw Trouble(ledger.error().text);
   std::vector<host::LedgerEntry> entries;

@@ -148,29 +148,38 @@ verdict, and questions that change nothing share one row, so the ledger cannot c
     adieu log --follow --json engine/12.3
 )"},
     {"probe", R"(Asks the peer of one connection for a sign, now, in a form that the connection's history allows, and
-waits for it. One unanswered question proves nothing: only the rule's number of them does.
+waits for it. One unanswered question proves nothing: only the rule's number of them does. A peer that has forgotten the
+connection answers with a reset, which ends it.
 
 While the control plane starts again (a second), it is tried for 3 seconds. One that does not even say how it is within
 2 seconds is sent no order. An order that was sent and is not answered within 6 seconds (and `--wait`) is given up with
 status 2: it may still be carried out.
+# JSON
+With `--json`, one object: id, act, done, outcome, sentence, state, verdict; heard and heard_after_s, whether and when a
+segment that belongs to the connection came; ended, the reason where it ended meanwhile ("reset by path or peer": the
+peer has forgotten it), else null.
 # EXIT STATUS
-0 it did not answer, or there is no such connection (said on standard error); 1 it did; 2 trouble: it could not be
-asked.
+0 it did not answer, or it ended meanwhile and nothing told why, or there is no such connection (said on standard
+error); 1 it did, be it by a reset; 2 trouble: it could not be asked.
 # EXAMPLES
     adieu probe engine/12.3
     adieu probe --wait 10s 10.77.0.2:7 10.77.0.1:51234
 )"},
-    {"end", R"(Ends one connection by its ID, or all that a filter (see adieu-ls(1)) matches. Without a flag, a
-connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any other is reset.
-What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer like any close;
-`--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control plane is waited
-for: see adieu-probe(1).
+    {"end", R"(Ends one connection by its ID or both its endpoints, or all that a filter (see adieu-ls(1)) matches.
+Without a flag, a connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any
+other is reset. What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer
+like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control
+plane is waited for: see adieu-probe(1).
+
+A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each. Of
+the kernel's connections the descriptor stays open: only the program can close it.
 # EXIT STATUS
 0 nothing matched, or there is no such connection (said on standard error); 1 all of it was done, or had ended
 meanwhile; 2 trouble: something was not done.
 # EXAMPLES
     adieu end --dry-run state close-wait and eof read and age '>' 1h
     adieu end --reset engine/12.3
+    adieu end 10.77.0.2:7 10.77.0.1:51234
 )"},
     {"policy", R"(Reads policies: rules, matched from the top, that say whom to ask and how often, what proves a peer
 gone, and what is done to whom. docs/policy.md lists every key.

@@ -22,7 +22,7 @@ std::string id_of(const std::vector<std::string>& what, const host::ApiClient& a
   const auto found =
       api.connections(fmt::format("src {} and dst {} and not standing ended", host::text(*local), host::text(*remote)));
   if (!found) throw Trouble(found.error().text);
-  return found->empty() ? std::string() : found->front().id;
+  return found->connections.empty() ? std::string() : found->connections.front().id;
 }
 
 }  // namespace
@@ -38,11 +38,14 @@ void run_probe(const ProbeCommand& command) {
   if (!answer && answer.error().is_unknown()) return fmt::print(stderr, "adieu: {}\n", answer.error().text);
   if (!answer) throw Trouble(answer.error().text);
   const host::Receipt& receipt = answer->value;
+  const bool was_reset = receipt.ended == name(EndReason::PeerReset);
   const bool heard = receipt.heard.value_or(false);
   if (command.json)
     fmt::print("{}\n", answer->json);
   else if (!receipt.done)
     throw Trouble(fmt::format("{} was not asked: {}", receipt.id, receipt.sentence));
+  else if (was_reset || (!heard && !receipt.ended.empty()))
+    fmt::print("{}: {}\n", host::printable(receipt.id), receipt.sentence);
   else if (heard)
     fmt::print("{}: asked, and heard after {} (now in {})\n", host::printable(receipt.id),
                host::readable(nanoseconds(static_cast<std::int64_t>(receipt.heard_after_s.value_or(0) * 1e9))),
@@ -51,7 +54,7 @@ void run_probe(const ProbeCommand& command) {
     fmt::print("{}: asked, and not heard within {} (now in {}); one question that stays unanswered proves nothing\n",
                host::printable(receipt.id), host::readable(command.wait), receipt.state);
   if (!receipt.done) throw Exit{2};
-  if (heard) throw Exit{1};
+  if (heard || was_reset) throw Exit{1};
 }
 
 }  // namespace adieu::cli

@@ -206,6 +206,8 @@ void Watch::probe() {
     told_ = answer.error().text;
   else if (!answer->value.done)
     told_ = fmt::format("{} was not asked: {}", id, answer->value.sentence);
+  else if (!answer->value.ended.empty())
+    told_ = fmt::format("{}: {}", id, answer->value.sentence);
   else
     told_ = fmt::format("{}: asked, {}", id, answer->value.heard.value_or(false) ? "and heard" : "not heard yet");
   told_ = host::printable(told_);

@@ -58,9 +58,9 @@ ApiResult<std::string> ApiClient::order(const std::string& target, const std::st
   return answer->body;
 }
 
-ApiResult<std::vector<ConnectionLine>> ApiClient::connections(const std::string& filter) const {
+ApiResult<ConnectionLines> ApiClient::connections(const std::string& filter) const {
   if (auto life = look_for_life(); !life) return std::unexpected(life.error());
-  std::vector<ConnectionLine> all;
+  ConnectionLines all;
   std::string after;
   do {
     std::string where = "/v1/connections?limit=1000&filter=" + url_encoded(filter);
@@ -71,7 +71,8 @@ ApiResult<std::vector<ConnectionLine>> ApiClient::connections(const std::string&
     auto page = parse_connections(answer->body);
     if (!page) return std::unexpected(ApiFailure{page.error().text, 0});
     after = page->next;
-    for (ConnectionLine& line : page->connections) all.push_back(std::move(line));
+    all.unsure += page->unsure;
+    for (ConnectionLine& line : page->connections) all.connections.push_back(std::move(line));
   } while (!after.empty());
   return all;
 }

@@ -42,8 +42,8 @@ class ApiClient {
  public:
   explicit ApiClient(const RunDir& run_dir) : run_dir_(run_dir) {}
 
-  // All that match; an error points at the place in the filter that is wrong.
-  ApiResult<std::vector<ConnectionLine>> connections(const std::string& filter) const;
+  // All that match, and how many more may; an error points at the place in the filter that is wrong.
+  ApiResult<ConnectionLines> connections(const std::string& filter) const;
   ApiResult<Answered<Receipt>> probe(const std::string& id, Duration wait) const;
   // `how` empty: what fits its state.
   ApiResult<Answered<ProspectLines>> prospect(const std::string& id, const std::string& how) const;

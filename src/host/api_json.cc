@@ -144,13 +144,15 @@ std::string status_json(const ApiSnapshot& snapshot, std::string_view version, I
                {"planes", std::move(planes)}});
 }
 
-std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next) {
+std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next,
+                             std::uint64_t unsure) {
   std::string out = R"({"connections":[)";
   for (const ConnectionView& view : connections) {
     if (&view != &connections.front()) out += ',';
     out += connection_json(view);
   }
-  return out + R"(],"next":)" + line(next.empty() ? Json(nullptr) : Json(next)) + "}";
+  return out + R"(],"next":)" + line(next.empty() ? Json(nullptr) : Json(next)) +
+         fmt::format(R"(,"unsure":{}}})", unsure);
 }
 
 std::string policy_json(const NamedPolicy& named) {
@@ -179,7 +181,8 @@ std::string receipt_json(const Receipt& receipt) {
                {"state", receipt.state},
                {"verdict", receipt.verdict},
                {"heard", receipt.heard ? Json(*receipt.heard) : Json(nullptr)},
-               {"heard_after_s", receipt.heard_after_s ? Json(*receipt.heard_after_s) : Json(nullptr)}});
+               {"heard_after_s", receipt.heard_after_s ? Json(*receipt.heard_after_s) : Json(nullptr)},
+               {"ended", receipt.ended.empty() ? Json(nullptr) : Json(receipt.ended)}});
 }
 
 std::string prospect_json(const ConnectionView& view, const Prospect& prospect) {
@@ -193,7 +196,8 @@ std::string prospect_json(const ConnectionView& view, const Prospect& prospect) 
                {"possible", !prospect.refused},
                {"here", prospect.here},
                {"application", prospect.application},
-               {"peer", prospect.peer}});
+               {"peer", prospect.peer},
+               {"comm", view.holder_process == 0 ? Json(nullptr) : Json(view.comm)}});
 }
 
 Result<ProbeBody> parse_probe_body(std::string_view body) {
@@ -242,6 +246,7 @@ Result<ConnectionLines> parse_connections(std::string_view text) {
     lines.connections.push_back(line_of(one));
   }
   lines.next = string_in(json, "next");
+  if (json.contains("unsure") && json["unsure"].is_number_unsigned()) lines.unsure = json["unsure"];
   return lines;
 }
 
@@ -256,7 +261,8 @@ Result<Receipt> parse_receipt(std::string_view text) {
                   .state = string_in(json, "state"),
                   .verdict = 0,
                   .heard = std::nullopt,
-                  .heard_after_s = std::nullopt};
+                  .heard_after_s = std::nullopt,
+                  .ended = string_in(json, "ended")};
   if (json.contains("verdict") && json["verdict"].is_number_unsigned()) receipt.verdict = json["verdict"];
   if (json.contains("heard") && json["heard"].is_boolean()) receipt.heard = json["heard"].get<bool>();
   if (json.contains("heard_after_s") && json["heard_after_s"].is_number())
@@ -267,9 +273,9 @@ Result<Receipt> parse_receipt(std::string_view text) {
 Result<ProspectLines> parse_prospect(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object() || !bool_in(json, "dry_run")) return strange();
-  return ProspectLines{line_of(json),           string_in(json, "how"),
-                       string_in(json, "here"), string_in(json, "application"),
-                       string_in(json, "peer"), bool_in(json, "possible")};
+  return ProspectLines{
+      line_of(json),           string_in(json, "how"),  string_in(json, "here"),  string_in(json, "application"),
+      string_in(json, "peer"), string_in(json, "comm"), bool_in(json, "possible")};
 }
 
 }  // namespace adieu::host

@@ -30,6 +30,7 @@ struct Receipt {
   // Of a probe: whether a sign of the peer came while it was waited for, and after how long.
   std::optional<bool> heard;
   std::optional<double> heard_after_s;
+  std::string ended;  // the reason, where it ended meanwhile; empty: it lives
 };
 
 // --- the server's
@@ -38,8 +39,9 @@ std::string error_json(int status, std::string_view sentence);
 // With the place in the text that is meant.
 std::string error_json(const control::FilterError& error);
 std::string status_json(const ApiSnapshot& snapshot, std::string_view version, Instant now);
-// `next`: what `after` must be to read on; empty: that was all.
-std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next);
+// `next`: what `after` must be to read on; empty: that was all. `unsure`: so many may match as well.
+std::string connections_json(const std::vector<ConnectionView>& connections, const std::string& next,
+                             std::uint64_t unsure);
 std::string policy_json(const NamedPolicy& policy);
 std::string receipt_json(const Receipt& receipt);
 std::string prospect_json(const ConnectionView& view, const Prospect& prospect);
@@ -63,10 +65,11 @@ struct ConnectionLine {
 struct ConnectionLines {
   std::vector<ConnectionLine> connections;
   std::string next;
+  std::uint64_t unsure = 0;
 };
 struct ProspectLines {
   ConnectionLine connection;
-  std::string how, here, application, peer;
+  std::string how, here, application, peer, comm;
   bool possible = false;
 };
 struct ErrorLines {

@@ -85,6 +85,29 @@ bool is_heard_since(const ConnectionView& before, const ConnectionView& after) {
   return after.record.last_heard > before.record.last_heard;
 }
 
+double span_since(Instant began) { return static_cast<double>((now() - began).ns / 1000) / 1e6; }
+
+// A peer, or something on the path, that no longer knows what it is asked about answers with a reset, which ends it.
+void tell_end(Receipt& receipt, const ConnectionView& view) {
+  const plane::Record& record = view.record;
+  receipt.state = std::string(name(State::Closed));
+  receipt.ended = std::string(name(record.reason));
+  if (record.reason != EndReason::PeerReset) {
+    receipt.sentence =
+        fmt::format("asked, and it ended before a sign came: {}{}", receipt.ended,
+                    record.reason == EndReason::Vanished ? " (a reset, unless its program ended it)" : "");
+    return;
+  }
+  std::string sees = "the program's next call fails";
+  if (record.holder == plane::Holder::Orphan)
+    sees = "no program holds it";
+  else if (view.kind == plane::PlaneKind::Kernel)
+    sees = record.state == State::CloseWait ? "the program will see EPIPE when it writes"
+                                            : "the program will see ECONNRESET when it reads or writes";
+  receipt.sentence =
+      fmt::format("asked, and answered by a reset: the peer no longer knows it; it has ended, and {}", sees);
+}
+
 // The ledger's entries, as server-sent events; an event's id is its entry's number.
 class Events final : public HttpStream {
  public:
@@ -217,7 +240,8 @@ HttpResponse Api::connections(const HttpRequest& request) {
     after = *id;
   }
   const ApiTables::Page page = ApiTables(board_.snapshot()).page(*filter, after, limit);
-  return json(connections_json(page.connections, page.more ? text(page.connections.back().id) : std::string()));
+  return json(
+      connections_json(page.connections, page.more ? text(page.connections.back().id) : std::string(), page.unsure));
 }
 
 HttpResponse Api::events(const HttpRequest& request) {
@@ -280,20 +304,27 @@ HttpResponse Api::command(const ConnectionView& view, std::string_view act, cons
                   .state = std::string(name(result.state)),
                   .verdict = result.verdict,
                   .heard = std::nullopt,
-                  .heard_after_s = std::nullopt};
+                  .heard_after_s = std::nullopt,
+                  .ended = {}};
   if (act != "probe" || !receipt.done) return json(receipt_json(receipt));
   const Instant asked = now();
   receipt.heard = false;
   for (;;) {
     const auto after = ApiTables(board_.snapshot()).find(view.id);
     if (!after) break;
+    if (after->record.has_ended()) {
+      tell_end(receipt, *after);
+      receipt.heard = is_heard_since(view, *after);
+      if (*receipt.heard) receipt.heard_after_s = span_since(asked);
+      break;
+    }
     receipt.state = std::string(name(after->record.state));
     if (is_heard_since(view, *after)) {
       receipt.heard = true;
-      receipt.heard_after_s = static_cast<double>((now() - asked).ns / 1000) / 1e6;
+      receipt.heard_after_s = span_since(asked);
       break;
     }
-    if (after->record.has_ended() || now() - asked >= wait) break;
+    if (now() - asked >= wait) break;
     ::usleep(static_cast<useconds_t>(kLookAgain.ns / 1000));
   }
   return json(receipt_json(receipt));

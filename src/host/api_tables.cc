@@ -46,20 +46,25 @@ plane::ConnectionId ApiTables::identity(const ConnectionView& view) const {
 ApiTables::Page ApiTables::page(const control::Filter& filter, const std::optional<NamedId>& after,
                                 std::size_t limit) const {
   Page page;
+  std::uint64_t unsure = 0;
   for (std::size_t index = 0; index < snapshot_.planes.size(); ++index) {
     const ApiPlane& plane = *snapshot_.planes[index];
     if (after && plane.name < after->plane) continue;
     std::uint32_t slot = after && plane.name == after->plane && after->slot < UINT32_MAX ? after->slot + 1 : 0;
     for (const std::uint32_t slots = plane.table.slots_used(); slot < slots; ++slot) {
       auto view = read(index, slot);
-      if (!view || match(filter, *view, facts_[index]) != control::Truth::Yes) continue;
+      const control::Truth truth = view ? match(filter, *view, facts_[index]) : control::Truth::No;
+      if (truth == control::Truth::Unknown) ++unsure;
+      if (truth != control::Truth::Yes) continue;
       if (page.connections.size() == limit) {
         page.more = true;
         return page;
       }
       page.connections.push_back(std::move(*view));
+      page.unsure = unsure;
     }
   }
+  page.unsure = unsure;
   return page;
 }
 

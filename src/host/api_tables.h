@@ -33,6 +33,8 @@ class ApiTables {
   struct Page {
     std::vector<ConnectionView> connections;
     bool more = false;  // ask again, after the last of these
+    // On the way, as far as the last of these if there are more: the filter asks something that is not known of them.
+    std::uint64_t unsure = 0;
   };
   // Those that surely match, in the order of planes' names and slots, after `after`'s slot. Ended ones too.
   Page page(const control::Filter& filter, const std::optional<NamedId>& after, std::size_t limit) const;

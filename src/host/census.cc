@@ -117,9 +117,7 @@ Result<Census> take_census(const RunDir& run_dir) {
   const auto socket = connect_to(run_dir.socket(), &number);
   if (!socket && (number == ENOENT || number == ECONNREFUSED))
     return failed(
-        fmt::format("no `adieu up` runs with the run directory {}: start one, or name its directory with "
-                    "--run-dir",
-                    run_dir.path()));
+        fmt::format("no `adieu up` runs with the run directory {}: {}", run_dir.path(), how_to_start(run_dir)));
   if (!socket) return std::unexpected(socket.error());
   Message hello;
   hello.kind = MessageKind::Read;

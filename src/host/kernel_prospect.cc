@@ -52,6 +52,11 @@ std::string to_be_read(const plane::Record& record) {
   return fmt::format("it can still read {} octets; ", record.unread);
 }
 
+// A leak of descriptors is not mended by ending connections.
+std::string descriptor_stays(const plane::Record& record) {
+  return record.holder == Holder::Held ? "; the descriptor stays open: only the program can close it" : "";
+}
+
 // The minisocket of an orphan in FIN-WAIT-2 is ended without a segment; in the other states none is due.
 bool sends_reset(const plane::Record& record) {
   switch (record.state) {
@@ -77,10 +82,13 @@ std::string application_after_reset(const plane::Record& record) {
     case Holder::Held:
     case Holder::Unknown: break;
   }
+  const std::string stays = descriptor_stays(record);
   if (is_receiving_closed(record.state))
     return to_be_read(record) +
-           "reading goes on to say end of stream, as before; its next write fails: ECONNABORTED, from then on EPIPE";
-  return to_be_read(record) + "its next read or write fails: ECONNABORTED, once; from then on end of stream, and EPIPE";
+           "reading goes on to say end of stream, as before; its next write fails: ECONNABORTED, from then on EPIPE" +
+           stays;
+  return to_be_read(record) +
+         "its next read or write fails: ECONNABORTED, once; from then on end of stream, and EPIPE" + stays;
 }
 
 std::string peer_after_reset(const plane::Record& record) {
@@ -170,6 +178,7 @@ Prospect kernel_prospect_of(EndHow how, const plane::Record& record, plane::Abil
   prospect.application = last ? to_be_read(record) + "its next write fails: EPIPE (and SIGPIPE, unless it is ignored)"
                               : "its next write fails: EPIPE (and SIGPIPE, unless it is ignored); it reads on until "
                                 "the peer closes";
+  prospect.application += descriptor_stays(record);
   prospect.peer = "if it is there: the end of our stream, after all that was sent; nothing is lost";
   return prospect;
 }

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "host/clock.h"
 #include "host/kernel_process.h"
 #include "host/plane_link.h"
@@ -48,7 +46,7 @@ Result<LocalKernel> sweep_kernel() {
 Result<Surroundings> look_around(const std::string& run_dir) {
   auto census = take_census(RunDir::chosen(run_dir));
   if (census) return Surroundings{std::move(*census), std::nullopt};
-  if (!run_dir.empty() || std::getenv("ADIEU_RUN_DIR") != nullptr) return std::unexpected(census.error());
+  if (RunDir::named(run_dir)) return std::unexpected(census.error());
   auto local = sweep_kernel();
   if (!local) return std::unexpected(local.error());
   return Surroundings{std::move(local->census), local->sight};

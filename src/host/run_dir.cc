@@ -18,6 +18,8 @@
 namespace adieu::host {
 namespace {
 
+constexpr const char* kSystemPath = "/run/adieu";
+
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? std::string{} : std::string(value);
@@ -76,7 +78,7 @@ std::optional<RunDir> RunDir::named(const std::string& flag) {
 RunDir RunDir::chosen(const std::string& flag) {
   if (auto by_name = named(flag)) return *by_name;
   const std::string user = environment("XDG_RUNTIME_DIR");
-  return RunDir(::geteuid() != 0 && !user.empty() ? user + "/adieu" : "/run/adieu");
+  return RunDir(::geteuid() != 0 && !user.empty() ? user + "/adieu" : kSystemPath);
 }
 
 Result<void> RunDir::make() const {
@@ -124,6 +126,27 @@ std::optional<pid_t> Lock::holder(const std::string& path) {
   // A shared lock, so that two who ask at one time do not take each other for the holder. It ends with `file`.
   if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
   return written_pid(file.get());
+}
+
+std::string how_to_start(const RunDir& run_dir) {
+  if (const auto living = Lock::holder(run_dir.lock("supervisor")))
+    return fmt::format("its `adieu up` (process {}) runs and starts again what died: try again, or see what it says",
+                       *living);
+  std::string left;
+  for (const char* const who : {"engine", "kernel", "control"})
+    if (const auto living = Lock::holder(run_dir.lock(who)))
+      left += fmt::format("{}{} (process {})", left.empty() ? "" : ", ", who, *living);
+  const bool has_engine = Lock::holder(run_dir.lock("engine")).has_value();
+  const char* const up = has_engine ? "adieu up" : "adieu up --plane kernel";
+  if (!left.empty())
+    return fmt::format(
+        "its supervisor is dead, but these go on: {}; a new `{}` with this run directory takes them over", left, up);
+  if (run_dir.path() == kSystemPath)
+    return "start one with `systemctl start adieu` or `adieu up --plane kernel`, which makes no network device, or "
+           "name "
+           "its directory with --run-dir";
+  return "start one with `adieu up --plane kernel`, which makes no network device, or name its directory with "
+         "--run-dir";
 }
 
 Result<IsnKey> isn_key(const RunDir& run_dir, Duration segment_lifetime) {

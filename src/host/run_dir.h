@@ -22,7 +22,8 @@ namespace adieu::host {
 class RunDir {
  public:
   explicit RunDir(std::string path) : path_(std::move(path)) {}
-  // `flag` if it is not empty, else $ADIEU_RUN_DIR, else /run/adieu for root and $XDG_RUNTIME_DIR/adieu for others.
+  // `flag` if it is not empty, else $ADIEU_RUN_DIR if that is not, else /run/adieu for root and $XDG_RUNTIME_DIR/adieu
+  // for others.
   static RunDir chosen(const std::string& flag);
   // As chosen(), but only if somebody named one by flag or environment; for programs that can do without.
   static std::optional<RunDir> named(const std::string& flag);
@@ -56,6 +57,10 @@ class Lock {
   explicit Lock(Descriptor file) : file_(std::move(file)) {}
   Descriptor file_;
 };
+
+// What to do where no `adieu up` answers from there: end of a sentence. One whose supervisor has died may have left
+// processes that go on.
+std::string how_to_start(const RunDir& run_dir);
 
 // 128 secret bits for initial sequence numbers (RFC 6528), kept in the run directory (mode 0600) so that they outlive
 // the engine's process and the supervisor: a restarted engine's sequence numbers go on rising, because the other half

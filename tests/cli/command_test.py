@@ -5,6 +5,7 @@ What does not live here: what the processes behind it do (tests/host), the story
 
 usage: command_test.py ADIEU
 """
+import fcntl
 import json
 import os
 import pty
@@ -131,6 +132,24 @@ class Words(unittest.TestCase):
             self.assertTrue(says.startswith("adieu: filter: "), says)
             self.assertEqual(text[caret.index("^"):caret.rindex("^") + 1], "dprot")
         self.assertEqual(adieu("watch", stdin=subprocess.DEVNULL).returncode, 2)
+
+    def test_who_finds_no_adieu_up_is_told_how_to_start_one_and_never_one_that_makes_a_network_device(self):
+        with tempfile.TemporaryDirectory() as run_dir:
+            kernel = "`adieu up --plane kernel`"
+            for command in (["ls"], ["why", "kernel/1.1"], ["watch", "--once"], ["log"], ["probe", "kernel/1.1"],
+                            ["end", "kernel/1.1"]):
+                self.refused(*command, "--run-dir", run_dir, says="start one with " + kernel)
+            # What a supervisor that was killed leaves behind: a lock that a living process holds.
+            with open(run_dir + "/kernel.lock", "w") as lock:
+                lock.write(f"{os.getpid()}\n")
+                lock.flush()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for command in (["ls"], ["end", "kernel/1.1"]):
+                    self.refused(*command, "--run-dir", run_dir,
+                                 says=f"go on: kernel (process {os.getpid()}); a new {kernel} with this run directory")
+            environment = {**os.environ, "ADIEU_RUN_DIR": run_dir, "XDG_RUNTIME_DIR": run_dir}
+            self.refused("ls", env=environment, says="no `adieu up` runs")
+            self.assertNotIn("adieu up", adieu("ls", env={**environment, "ADIEU_RUN_DIR": ""}).stderr)
 
     def test_a_run_directory_that_cannot_be_used_is_said(self):
         self.refused("up", "--run-dir", "/proc/none/run", says="--run-dir")

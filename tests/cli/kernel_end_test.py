@@ -138,6 +138,7 @@ class KernelEnd(unittest.TestCase):
         told = self.told(identity, "--reset")
         self.assertIn("its next read or write fails: ECONNABORTED", told)
         self.assertIn("sends a RST", told)
+        self.assertIn("; the descriptor stays open: only the program can close it\n", told)
         self.assertIn("now in CLOSED", self.ended(identity, "--reset"))
         self.assertEqual(outcome(lambda: self.server.recv(99)), b"unread")
         self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNABORTED")
@@ -158,6 +159,47 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(outcome(lambda: self.server.recv(99)), b"still heard")
         self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
         self.assertEqual(self.wire.flags_from(self.server_port) & (FIN | RST), FIN)
+
+    def test_a_dry_run_says_once_what_is_the_same_for_many(self):
+        pairs = [socket.create_connection(self.listener.getsockname()) for _ in range(4)]
+        pairs += [self.listener.accept()[0] for _ in pairs]
+        for end in pairs:
+            self.addCleanup(end.close)
+        words = ["end", "--dry-run", "--reset", "state", "established", "and", "sport", "=", f":{self.server_port}"]
+
+        def all_known():
+            done = self.adieu("ls", "--json", *words[3:])
+            rows = [json.loads(line) for line in done.stdout.splitlines()]
+            return len(rows) == 5 and all(row["comm"] and row["holder"] == "held" for row in rows)
+        self.until(all_known, "five are held")
+        together = self.adieu(*words).stdout.splitlines()
+        self.assertRegex(together[0], r"\A5 connections of python\S*   ESTABLISHED, \w+\Z")
+        self.assertEqual(len(together), 1 + 3 + 3 + 1)
+        self.assertEqual(together[-1], "    and 2 more: --all tells each")
+        self.assertEqual(len(self.adieu(*words, "--all").stdout.splitlines()), 5 * 4)
+        self.assertEqual(len(self.adieu(*words, "--json").stdout.splitlines()), 5)
+
+    def test_what_may_match_is_counted_with_the_remedy(self):
+        with tempfile.TemporaryDirectory() as directory:  # an `adieu up` that is younger than the connections
+            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", directory], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+            try:
+                words = ["--dry-run", "--run-dir", directory, "age > 1h", "and", "sport", "=", f":{self.server_port}"]
+                done = self.until(lambda: "may match" in (done := subprocess.run(
+                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stderr and done, "its sweep")
+            finally:
+                up.send_signal(signal.SIGTERM)
+                up.wait(timeout=20)
+        self.assertEqual((done.returncode, done.stdout), (0, "no connection matches\n"))
+        self.assertRegex(done.stderr, r"\A[12] more may match: [^\n]*\n\(age and eof [^\n]*`idle > \.\.\.`\)\n\Z")
+
+    def test_two_endpoints_name_a_connection_to_be_ended(self):
+        self.found(self.server_port, "ESTABLISHED")
+        done = self.adieu("end", "--dry-run", f"127.0.0.1:{self.server_port}", f"127.0.0.1:{self.client_port}")
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn(f"127.0.0.1:{self.server_port} -> 127.0.0.1:{self.client_port}   ESTABLISHED", done.stdout)
+        nobody = self.adieu("end", "127.0.0.1:1", "127.0.0.1:2")
+        self.assertEqual((nobody.returncode, nobody.stdout), (0, "no connection matches\n"))
 
     def test_finish_in_close_wait(self):
         self.client.sendall(b"last words")
@@ -245,6 +287,32 @@ class KernelEnd(unittest.TestCase):
         refused = self.adieu("probe", orphan)
         self.assertEqual(refused.returncode, 2)
         self.assertIn("cannot be asked", refused.stderr)
+
+    def test_probe_of_what_the_peer_has_forgotten_is_answered_by_a_reset(self):
+        self.client.close()
+        orphan = self.found(self.client_port, "FIN-WAIT-2")
+        identity = self.found(self.server_port, "CLOSE-WAIT")
+        self.ended(orphan)  # without a segment, as tcp_fin_timeout ends it
+        time.sleep(2.5)
+        done = self.adieu("probe", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("answered by a reset: the peer no longer knows it; it has ended, and the program will see EPIPE",
+                      done.stdout)
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertEqual(self.reason(identity), "reset by path or peer")
+
+    def test_probe_of_what_the_peer_has_forgotten_in_established_tells_of_the_other_error(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        self.client.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR: its close() sends nothing
+        self.client.close()
+        time.sleep(2.5)
+        done = self.adieu("probe", "--json", identity)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        receipt = json.loads(done.stdout)
+        self.assertEqual([receipt[k] for k in ("ended", "state", "heard")], ["reset by path or peer", "CLOSED", False])
+        self.assertIn("the program will see ECONNRESET when it reads or writes", receipt["sentence"])
+        self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNRESET")
 
     def test_no_rule_of_its_own_touches_the_kernels_connections(self):
         identity = self.found(self.server_port, "ESTABLISHED")

@@ -149,6 +149,24 @@ TEST_F(Pages, HoldOnlyWhatSurelyMatches) {
   EXPECT_EQ(walk("eof read", 9), std::vector<std::string>{}) << "it is not known";
 }
 
+TEST_F(Pages, CountEachThatMayMatchOnceWhateverTheirLength) {
+  add_plane("a", 5);
+  const ApiTables tables(board.snapshot());
+  for (const std::size_t limit : {1U, 2U, 3U, 9U}) {
+    std::optional<NamedId> after;
+    std::uint64_t sure = 0, unsure = 0;
+    for (bool more = true; more;) {
+      const auto page = tables.page(*control::Filter::parse("state established or eof read"), after, limit);
+      sure += page.connections.size();
+      unsure += page.unsure;
+      more = page.more;
+      after = page.connections.back().id;
+    }
+    EXPECT_EQ(sure, 3U) << limit;
+    EXPECT_EQ(unsure, 2U) << limit << ": nobody knows of those in CLOSE-WAIT";
+  }
+}
+
 TEST_F(Pages, GoOnThoughThePlaneOfTheLastOneIsGone) {
   add_plane("a", 2);
   add_plane("b", 2);
@@ -214,7 +232,7 @@ TEST(Prospect, OfTheKernelsNamesWhatTheApplicationSeesInEachState) {
   EXPECT_EQ(
       of_the_kernels(EndHow::Reset, record).application,
       "it can still read 17 octets; its next read or write fails: ECONNABORTED, once; from then on end of stream, "
-      "and EPIPE");
+      "and EPIPE; the descriptor stays open: only the program can close it");
   record.state = State::CloseWait;
   EXPECT_NE(of_the_kernels(EndHow::Reset, record).application.find("say end of stream"), std::string::npos);
   EXPECT_NE(of_the_kernels(EndHow::Finish, record).application.find("EPIPE (and SIGPIPE"), std::string::npos);
@@ -301,7 +319,8 @@ TEST(Bodies, AReceiptIsReadAsItWasWritten) {
                         .state = "ESTABLISHED",
                         .verdict = UINT64_MAX - 1,
                         .heard = true,
-                        .heard_after_s = 0.25};
+                        .heard_after_s = 0.25,
+                        .ended = "reset by path or peer"};
   const auto read = parse_receipt(receipt_json(receipt));
   ASSERT_TRUE(read);
   EXPECT_EQ(receipt_json(*read), receipt_json(receipt));
