@@ -39,7 +39,7 @@ Duration age_of(const host::ConnectionView& view) {
 bool is_unremarkable(const host::ConnectionView& view) {
   const plane::Record& record = view.record;
   const control::Verdict& verdict = view.seen.verdict;
-  if (record.state != State::Established || record.attempts > 1) return false;
+  if (record.state != State::Established || record.attempts > 1 || host::data_waits(record)) return false;
   if (verdict.standing == control::Standing::Gone || verdict.standing == control::Standing::Suspect) return false;
   return verdict.wanted == control::Wanted::HeldReading || verdict.wanted == control::Wanted::Unknown;
 }
@@ -59,6 +59,14 @@ std::string peer_of(const Group& group) {
                                : "-> " + host::text(group.service.endpoint);
 }
 
+// Of all, where it counts octets.
+std::string cause_of(const Group& group) {
+  plane::Record record = group.example.record;
+  if (host::data_waits(record))
+    record.unsent = static_cast<std::uint32_t>(std::min<std::uint64_t>(group.unsent, plane::kUnknownCount - 1));
+  return host::cause_of(group.example.seen.verdict, record);
+}
+
 std::string ends_of(const Group& group) {
   const host::ConnectionView& view = group.example;
   return host::ending_in_short(view.seen.verdict, view.record, view.now);
@@ -71,7 +79,7 @@ void print_group(const Group& group) {
   if (group.oldest > Duration{}) facts += "  oldest " + host::readable(group.oldest);
   if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
   fmt::print("{}  ends {}\n", facts, ends_of(group));
-  fmt::print("          why: {}\n", host::cause_of(view.seen.verdict, view.record));
+  fmt::print("          why: {}\n", cause_of(group));
   if (const std::string step = host::next_step(view.seen.verdict, view.record); !step.empty())
     fmt::print("          do:  {}\n", step);
 }
@@ -132,7 +140,7 @@ void print_json(const std::vector<Group>& groups) {
         {"pid", group.several_processes ? 0 : group.process},
         {"service", host::text(group.service.endpoint)},
         {"service_is_ours", group.service.is_ours},
-        {"cause", host::cause_of(view.seen.verdict, view.record)},
+        {"cause", cause_of(group)},
         {"next_step", host::next_step(view.seen.verdict, view.record)},
         {"wanted", control::name(view.seen.verdict.wanted)},
         {"ends", view.ending()},
@@ -140,6 +148,7 @@ void print_json(const std::vector<Group>& groups) {
         {"oldest_s", group.oldest > Duration{} ? nlohmann::ordered_json(static_cast<double>(group.oldest.ns) / 1e9)
                                                : nlohmann::ordered_json(nullptr)},
         {"unread", group.unread},
+        {"unsent", group.unsent},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
     fmt::print("{}\n", line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
   }
@@ -155,7 +164,8 @@ void Overview::add(const host::ConnectionView& view) {
   }
   const control::Verdict& verdict = view.seen.verdict;
   const Service service = service_of(view.record);
-  Group& group = groups_[Key{view.comm, view.record.state, service, verdict.wanted, verdict.ends}];
+  Group& group =
+      groups_[Key{view.comm, view.record.state, service, verdict.wanted, verdict.ends, host::data_waits(view.record)}];
   const Duration age = age_of(view);
   if (group.connections == 0) {
     group.program = view.comm;
@@ -170,14 +180,19 @@ void Overview::add(const host::ConnectionView& view) {
   ++group.connections;
   group.oldest = later(group.oldest, age);
   if (view.record.unread != plane::kUnknownCount) group.unread += view.record.unread;
+  if (view.record.unsent != plane::kUnknownCount) group.unsent += view.record.unsent;
 }
 
 std::vector<Group> Overview::groups() const {
   std::vector<Group> all;
   for (const auto& [key, group] : groups_) all.push_back(group);
   std::ranges::stable_sort(all, [](const Group& a, const Group& b) {
-    return std::tuple(!a.never_ends, -static_cast<std::int64_t>(a.connections), -a.oldest.ns) <
-           std::tuple(!b.never_ends, -static_cast<std::int64_t>(b.connections), -b.oldest.ns);
+    // A peer that does not read may stay so for ever, too: it is not lost among those that end by themselves.
+    const auto rank = [](const Group& group) {
+      return group.never_ends ? 0 : host::data_waits(group.example.record) ? 1 : 2;
+    };
+    return std::tuple(rank(a), -static_cast<std::int64_t>(a.connections), -a.oldest.ns) <
+           std::tuple(rank(b), -static_cast<std::int64_t>(b.connections), -b.oldest.ns);
   });
   return all;
 }

@@ -31,18 +31,19 @@ struct Group {
   bool never_ends = false;
   Duration oldest;           // at least so long in its state; 0: not known
   std::uint64_t unread = 0;  // octets, of all
+  std::uint64_t unsent = 0;
 };
 
 class Overview {
  public:
   void add(const host::ConnectionView& view);
-  // What never ends first, then the larger.
+  // What never ends first, then those whose peer does not read, then the larger.
   std::vector<Group> groups() const;
   // Connections that are open both ways and held by somebody: nothing has to be said of them.
   std::uint64_t unremarkable() const { return unremarkable_; }
 
  private:
-  using Key = std::tuple<std::string, State, Service, control::Wanted, control::Ends>;
+  using Key = std::tuple<std::string, State, Service, control::Wanted, control::Ends, bool /*its data waits*/>;
   std::map<Key, Group> groups_;
   std::uint64_t unremarkable_ = 0;
 };

@@ -177,13 +177,25 @@ std::string ending_in_short(const control::Verdict& verdict, const plane::Record
   return "never";
 }
 
-bool fin_waits(const plane::Record& record) {
-  return record.peer_window_closed && record.send_shut && record.unsent != plane::kUnknownCount && record.unsent > 0;
+namespace {
+
+bool is_blocked(const plane::Record& record) {
+  return record.peer_window_closed && record.unsent != plane::kUnknownCount && record.unsent > 0;
+}
+
+}  // namespace
+
+bool fin_waits(const plane::Record& record) { return is_blocked(record) && record.send_shut; }
+
+// Of a peer that leaves questions about its window unanswered, its window is the least that is to be said.
+bool data_waits(const plane::Record& record) {
+  return is_blocked(record) && !record.send_shut && !record.has_ended() && record.attempts <= 1;
 }
 
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record) {
   if (record.has_ended()) return "nothing: it has ended";
   if (verdict.wanted == control::Wanted::AcceptQueue) return "its application, to accept it";
+  if (data_waits(record)) return "the peer to read: its window is closed, and octets wait";
   switch (record.state) {
     case State::Closed:
     case State::Listen:
@@ -248,6 +260,8 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
     // another.
     return "open only in processes younger than it: inherited, or taken over later";
   const bool is_gone = verdict.standing == Standing::Gone;
+  if (data_waits(record) && !is_gone)
+    return fmt::format("the peer does not read: its window is closed, and {} octets wait", record.unsent);
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:
@@ -277,6 +291,8 @@ std::string next_step(const control::Verdict& verdict, const plane::Record& reco
   if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
   if (verdict.wanted == control::Wanted::Inherited)
     return fmt::format("have process {} close it, or end it; if inherited: SOCK_CLOEXEC", beside.process);
+  if (data_waits(record) && verdict.standing != Standing::Gone)
+    return "see why the peer's program does not read; on its host: ss -tn, Recv-Q";
   const std::string who = beside.process == 0
                               ? std::string("its program")
                               : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);

@@ -25,6 +25,8 @@ std::string ending(const control::Verdict& verdict, const plane::Record& record,
 std::string ending_in_short(const control::Verdict& verdict, const plane::Record& record, Instant now);
 // Our FIN stands behind octets for which the peer has no room: it has not left.
 bool fin_waits(const plane::Record& record);
+// The same where our stream is still open: a peer that answers, and has no room for what was given to it.
+bool data_waits(const plane::Record& record);
 // What it waits for, in the words of RFC 9293.
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record);
 // Why it stands where it stands, as far as this host can tell: one line for a group of connections that have it in

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""`adieu` without a daemon: into which groups it puts connections, and in what words.
+
+What lives here: groups that need no leak of a kind of its own. What does not: leaks, each with its cause
+(leaks_test.py).
+
+usage: overview_test.py ADIEU
+"""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from own_network import enter_own_network  # noqa: E402
+
+ADIEU = os.path.abspath(sys.argv.pop(1))
+PATIENCE = 15
+
+
+def adieu(*arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "ADIEU_RUN_DIR"}
+    return subprocess.run([ADIEU, *arguments], capture_output=True, text=True, timeout=30, env=environment)
+
+
+class Overview(unittest.TestCase):
+    def pair(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        self.addCleanup(client.close)
+        self.addCleanup(server.close)
+        return client, server
+
+    def finds(self, fits):
+        """The one group that fits, once there is one."""
+        late = time.monotonic() + PATIENCE
+        while True:
+            answer = adieu("--json").stdout
+            rows = [row for row in map(json.loads, answer.splitlines()) if fits(row)]
+            if len(rows) == 1:
+                return rows[0]
+            self.assertLess(time.monotonic(), late, answer)
+            time.sleep(0.05)
+
+    def fills(self, sender):
+        sender.setblocking(False)
+        try:
+            while True:
+                sender.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+
+    def test_an_open_connection_whose_peer_does_not_read_is_a_group_of_its_own(self):
+        client, server = self.pair()
+        self.pair()  # beside it, one of which nothing has to be said
+        self.fills(client)
+        row = self.finds(lambda row: "does not read" in row["cause"])
+        self.assertEqual((row["connections"], row["state"], row["never_ends"]), (1, "ESTABLISHED", False))
+        self.assertEqual(row["cause"], f"the peer does not read: its window is closed, and {row['unsent']} octets wait")
+        self.assertGreater(row["unsent"], 0)
+        self.assertIn("why the peer's program does not read", row["next_step"])
+        self.assertEqual(row["example"]["local"], "%s:%d" % client.getsockname())
+
+    def test_in_close_wait_too_the_peers_window_comes_first(self):
+        client, server = self.pair()
+        server.shutdown(socket.SHUT_WR)  # and reads no more
+        self.fills(client)
+        row = self.finds(lambda row: "does not read" in row["cause"])
+        self.assertEqual((row["state"], row["unsent"] > 0), ("CLOSE-WAIT", True))
+
+
+if __name__ == "__main__":
+    if not enter_own_network():
+        print("skipped: no network namespace can be had", file=sys.stderr)
+        sys.exit(77)
+    unittest.main()
