@@ -76,7 +76,8 @@ void print_group(const Group& group) {
   const host::ConnectionView& view = group.example;
   std::string facts =
       fmt::format("{:>9} {:<11} {}  {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
-  if (group.oldest > Duration{}) facts += "  oldest " + host::readable(group.oldest);
+  if (group.oldest > Duration{})
+    facts += fmt::format("  oldest {}{}", group.oldest_is_bound ? "at least " : "", host::readable(group.oldest));
   if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
   fmt::print("{}  ends {}\n", facts, ends_of(group));
   fmt::print("          why: {}\n", cause_of(group));
@@ -147,6 +148,7 @@ void print_json(const std::vector<Group>& groups) {
         {"never_ends", group.never_ends},
         {"oldest_s", group.oldest > Duration{} ? nlohmann::ordered_json(static_cast<double>(group.oldest.ns) / 1e9)
                                                : nlohmann::ordered_json(nullptr)},
+        {"oldest_is_bound", group.oldest_is_bound},
         {"unread", group.unread},
         {"unsent", group.unsent},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
@@ -179,6 +181,7 @@ void Overview::add(const host::ConnectionView& view) {
   if (group.process != view.holder_process) group.several_processes = true;
   ++group.connections;
   group.oldest = later(group.oldest, age);
+  if (!view.record.state_entered.is_known()) group.oldest_is_bound = true;
   if (view.record.unread != plane::kUnknownCount) group.unread += view.record.unread;
   if (view.record.unsent != plane::kUnknownCount) group.unsent += view.record.unsent;
 }

@@ -29,8 +29,9 @@ struct Group {
   host::ConnectionView example;  // the one that is longest in its state
   Service service;
   bool never_ends = false;
-  Duration oldest;           // at least so long in its state; 0: not known
-  std::uint64_t unread = 0;  // octets, of all
+  Duration oldest;               // in its state; 0: not known
+  bool oldest_is_bound = false;  // it may be older, or another one is: not of all is known when they came to it
+  std::uint64_t unread = 0;      // octets, of all
   std::uint64_t unsent = 0;
 };
 

@@ -67,6 +67,13 @@ class Overview(unittest.TestCase):
         self.assertIn("why the peer's program does not read", row["next_step"])
         self.assertEqual(row["example"]["local"], "%s:%d" % client.getsockname())
 
+    def test_an_age_that_is_not_known_is_told_as_a_bound(self):
+        client, server = self.pair()
+        server.shutdown(socket.SHUT_WR)
+        row = self.finds(lambda row: row["state"] == "CLOSE-WAIT")
+        self.assertTrue(row["oldest_is_bound"], row)  # no daemon has seen it come to its state
+        self.assertRegex(adieu().stdout, r"CLOSE-WAIT .* oldest at least \d")
+
     def test_in_close_wait_too_the_peers_window_comes_first(self):
         client, server = self.pair()
         server.shutdown(socket.SHUT_WR)  # and reads no more
