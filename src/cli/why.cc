@@ -209,7 +209,7 @@ void add_judgement(Screen& screen, const host::ConnectionView& view, const host:
     const control::Ground& ground = grounds[i];
     screen.plain(fmt::format("  {:<7}  {:>11}  {:<15}  {}", control::name(control::strength_of(ground.kind)),
                              host::age_of(ground, view.seen.evidence, view.now),
-                             control::name(control::source_of(ground.kind)), host::sentence(ground)));
+                             control::name(control::source_of(ground.kind)), host::sentence(ground, view.rule)));
   }
   if (shown < grounds.size()) screen.plain(fmt::format("  and {} more: see --json", grounds.size() - shown));
   if (view.seen.not_judged_since)

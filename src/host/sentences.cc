@@ -16,6 +16,12 @@ std::string times(std::uint64_t n, std::string_view noun) {
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : noun.ends_with('s') ? "es" : "s");
 }
 
+// What a rule does with it, and why: "ends it as gone", "ends all that it matches".
+std::string ends_it(std::uint64_t cause, std::string_view verb) {
+  if (static_cast<control::Cause>(cause) == control::Cause::Rule) return fmt::format("{} all that it matches", verb);
+  return fmt::format("{} it as {}", verb, control::name(static_cast<control::Cause>(cause)));
+}
+
 template <typename Enum>
 std::string_view named(std::uint64_t number) {
   return name(static_cast<Enum>(number));
@@ -23,8 +29,9 @@ std::string_view named(std::uint64_t number) {
 
 }  // namespace
 
-std::string sentence(const control::Ground& ground) {
+std::string sentence(const control::Ground& ground, std::string_view rule) {
   const auto n = ground.number;
+  const auto the_rule = [&] { return rule.empty() ? "the rule" : fmt::format("rule \"{}\"", printable(rule)); };
   const std::string span = readable(ground.span);
   switch (ground.kind) {
     case GroundKind::Ended: return fmt::format("it has ended: {}", named<EndReason>(n));
@@ -70,11 +77,10 @@ std::string sentence(const control::Ground& ground) {
       return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
     case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
     case GroundKind::Acts:
-      return fmt::format("the rule ends it as {}{}", control::name(static_cast<control::Cause>(n)),
+      return fmt::format("{} {}{}", the_rule(), ends_it(n, "ends"),
                          ground.span > Duration{} ? fmt::format(" in {}", span) : "");
     case GroundKind::DryRun:
-      return fmt::format("the rule would end it as {}, and only says so (dry run)",
-                         control::name(static_cast<control::Cause>(n)));
+      return fmt::format("{} {}, and only says so (dry run)", the_rule(), ends_it(n, "would end"));
     case GroundKind::Exempt:
       return n == 1
                  ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
@@ -358,7 +364,9 @@ std::string rule_does(const control::Onlook& seen, const plane::Record& record, 
   if (record.has_ended()) return "nothing more";
   if (seen.rule.exempt && !seen.rule.unmeant) return "exempts it from every act";
   if (verdict.act == control::Act::Tell) return rule_intends(seen, record.state);
-  const std::string what = fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
+  const std::string what = verdict.cause == control::Cause::Rule
+                               ? fmt::format("{}, because it matches", verb(verdict.act))
+                               : fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
   if (!seen.rule.act) return fmt::format("would do this and only says so (dry run): {}", what);
   return verdict.acts_at <= now ? what + ", now" : fmt::format("{}, in {}", what, readable(verdict.acts_at - now));
 }

@@ -16,7 +16,8 @@
 
 namespace adieu::host {
 
-std::string sentence(const control::Ground& ground);
+// `rule`: the name of the one that the verdict follows, where it is known.
+std::string sentence(const control::Ground& ground, std::string_view rule = {});
 // How old what it says is: "12.3 s", "now".
 std::string age_of(const control::Ground& ground, const control::Evidence& evidence, Instant now);
 // What will end it, and when, as far as that is known.
