@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cli/command.h"
 #include "cli/listing.h"
@@ -51,12 +52,32 @@ std::string program_of(const Group& group) {
     return group.example.seen.verdict.wanted == control::Wanted::Hidden ? "no process" : "?";
   }
   const std::string name = host::printable(group.program);
-  return group.several_processes ? name + "[...]" : fmt::format("{}[{}]", name, group.process);
+  const std::uint32_t one = group.example.holder_process;
+  if (group.processes.size() == 1) return fmt::format("{}[{}]", name, one);
+  return fmt::format("{} in {} processes, e.g. {}", name, group.processes.size(), one);
 }
 
 std::string peer_of(const Group& group) {
   return group.service.is_ours ? fmt::format("clients of :{}", group.service.endpoint.port)
                                : "-> " + host::text(group.service.endpoint);
+}
+
+// What ends such a group; empty: its program's name is none that filter and shell take as it is.
+std::string end_of_all(const Group& group) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (group.program.empty() || group.program.find_first_not_of(kPlain) != std::string::npos) return {};
+  const Service& service = group.service;
+  return fmt::format(
+      "adieu end 'state {} comm {} {}'{}", name(group.example.record.state), group.program,
+      service.is_ours ? fmt::format("sport = :{}", service.endpoint.port) : "dst " + host::text(service.endpoint),
+      group.example.has_lasting_id ? "" : " (by `adieu up`)");
+}
+
+std::string step_of(const Group& group) {
+  const std::string end = end_of_all(group);
+  return host::next_step(
+      group.example.seen.verdict, group.example.record,
+      {.connections = group.connections, .processes = std::max<std::size_t>(group.processes.size(), 1), .end = end});
 }
 
 // Of all, where it counts octets.
@@ -81,8 +102,7 @@ void print_group(const Group& group) {
   if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
   fmt::print("{}  ends {}\n", facts, ends_of(group));
   fmt::print("          why: {}\n", cause_of(group));
-  if (const std::string step = host::next_step(view.seen.verdict, view.record); !step.empty())
-    fmt::print("          do:  {}\n", step);
+  if (const std::string step = step_of(group); !step.empty()) fmt::print("          do:  {}\n", step);
 }
 
 std::string counted(std::uint64_t n, std::string_view noun) {
@@ -131,6 +151,18 @@ void print_for_people(const Overview& overview, const std::vector<Group>& groups
   }
 }
 
+// The ones that have most of them open.
+nlohmann::ordered_json processes_json(const Group& group) {
+  constexpr std::size_t kMostShown = 16;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> all(group.processes.begin(), group.processes.end());
+  std::erase_if(all, [](const auto& one) { return one.first == 0; });
+  std::ranges::stable_sort(all, std::ranges::greater{}, &std::pair<std::uint32_t, std::uint64_t>::second);
+  auto json = nlohmann::ordered_json::array();
+  for (const auto& [process, connections] : std::span(all).first(std::min(all.size(), kMostShown)))
+    json.push_back({{"pid", process}, {"connections", connections}});
+  return json;
+}
+
 void print_json(const std::vector<Group>& groups) {
   for (const Group& group : groups) {
     const host::ConnectionView& view = group.example;
@@ -138,11 +170,13 @@ void print_json(const std::vector<Group>& groups) {
         {"connections", group.connections},
         {"state", name(view.record.state)},
         {"program", group.program},
-        {"pid", group.several_processes ? 0 : group.process},
+        {"pid", group.processes.size() > 1 ? 0 : view.holder_process},
+        {"process_count", group.program.empty() ? 0 : group.processes.size()},
+        {"processes", processes_json(group)},
         {"service", host::text(group.service.endpoint)},
         {"service_is_ours", group.service.is_ours},
         {"cause", cause_of(group)},
-        {"next_step", host::next_step(view.seen.verdict, view.record)},
+        {"next_step", step_of(group)},
         {"wanted", control::name(view.seen.verdict.wanted)},
         {"ends", view.ending()},
         {"never_ends", group.never_ends},
@@ -171,14 +205,13 @@ void Overview::add(const host::ConnectionView& view) {
   const Duration age = age_of(view);
   if (group.connections == 0) {
     group.program = view.comm;
-    group.process = view.holder_process;
     group.service = service;
     // An open connection is none that stays: either end may speak. Unless the other one is gone.
     group.never_ends = (view.record.state != State::Established || verdict.standing == control::Standing::Gone) &&
                        host::ending_in_short(verdict, view.record, view.now).starts_with("never");
   }
   if (group.connections == 0 || age > group.oldest) group.example = view;
-  if (group.process != view.holder_process) group.several_processes = true;
+  ++group.processes[view.holder_process];
   ++group.connections;
   group.oldest = later(group.oldest, age);
   if (!view.record.state_entered.is_known()) group.oldest_is_bound = true;

@@ -23,10 +23,9 @@ struct Service {
 
 struct Group {
   std::uint64_t connections = 0;
-  std::string program;  // its name; empty: nobody's
-  std::uint32_t process = 0;
-  bool several_processes = false;
-  host::ConnectionView example;  // the one that is longest in its state
+  std::string program;                               // its name; empty: nobody's
+  std::map<std::uint32_t, std::uint64_t> processes;  // by their numbers, how many each has open
+  host::ConnectionView example;                      // the one that is longest in its state
   Service service;
   bool never_ends = false;
   Duration oldest;               // in its state; 0: not known

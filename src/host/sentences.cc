@@ -290,26 +290,49 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
   return verdict.standing == Standing::Suspect ? "open, and the peer does not answer" : "open";
 }
 
-std::string next_step(const control::Verdict& verdict, const plane::Record& record) {
+namespace {
+
+// Of several, no single descriptor is the remedy; of several processes, no single process.
+std::string who_has(const plane::Beside& beside, const Several& several) {
+  if (beside.process == 0) return several.connections > 1 ? "their program" : "its program";
+  if (several.processes > 1) return printable(beside.comm_text());
+  if (several.connections > 1) return fmt::format("process {}", beside.process);
+  return fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);
+}
+
+std::string to_close(const plane::Beside& beside, const Several& several) {
+  const std::string who = who_has(beside, several);
+  if (several.connections == 1) return fmt::format("have {} close it", who);
+  if (several.processes == 1) return fmt::format("have {} close them, or restart it", who);
+  return fmt::format("fix or restart {}{}{}", who, several.end.empty() ? "" : ", or end them: ", several.end);
+}
+
+}  // namespace
+
+std::string next_step(const control::Verdict& verdict, const plane::Record& record, const Several& several) {
   const plane::Beside& beside = record.beside;
+  const std::string_view them = several.connections > 1 ? "them" : "it";
   if (verdict.wanted == control::Wanted::AcceptQueue)
     return fmt::format("see what keeps it from accepting; its backlog: ss -ltn sport = :{}", record.local.port);
-  if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
+  if (verdict.wanted == control::Wanted::Hidden)
+    return fmt::format("end the program that sent {}, or that was to receive {}", them, them);
   if (verdict.wanted == control::Wanted::Inherited)
-    return fmt::format("have process {} close it, or end it; if inherited: SOCK_CLOEXEC", beside.process);
+    return several.processes > 1
+               ? fmt::format("have {} close them, or end its processes; if inherited: SOCK_CLOEXEC",
+                             who_has(beside, several))
+               : fmt::format("have process {} close {}, or end it; if inherited: SOCK_CLOEXEC", beside.process, them);
   if (data_waits(record) && verdict.standing != Standing::Gone)
     return "see why the peer's program does not read; on its host: ss -tn, Recv-Q";
-  const std::string who = beside.process == 0
-                              ? std::string("its program")
-                              : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);
-  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
-    return fmt::format("see what {} waits for: gdb -p, or /proc/{}/stack", who, beside.process);
-  if (record.state == State::CloseWait) return fmt::format("have {} close it", who);
+  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread) {
+    return fmt::format("see what {} waits for{}: gdb -p, or /proc/{}/stack", who_has(beside, several),
+                       several.processes == 1 ? "" : fmt::format(", e.g. process {}", beside.process), beside.process);
+  }
+  if (record.state == State::CloseWait) return to_close(beside, several);
   if (verdict.standing == Standing::Gone && record.holder == plane::Holder::Held)
-    return fmt::format("have {} close it: nobody is there any more", who);
+    return to_close(beside, several) + (several.processes > 1 ? "" : ": nobody is there any more");
   if (record.state == State::FinWait2 && record.holder == plane::Holder::Held &&
       beside.timer != plane::OwnTimer::Keepalive)
-    return fmt::format("have {} close it, or set SO_KEEPALIVE: no timer is armed", who);
+    return fmt::format("have {} close {}, or set SO_KEEPALIVE: no timer is armed", who_has(beside, several), them);
   if (fin_waits(record)) return "see why the peer does not read";
   return {};
 }

@@ -33,8 +33,14 @@ std::string_view waits_for(const control::Verdict& verdict, const plane::Record&
 // Why it stands where it stands, as far as this host can tell: one line for a group of connections that have it in
 // common.
 std::string cause_of(const control::Verdict& verdict, const plane::Record& record);
+// A group of which one record is the example.
+struct Several {
+  std::uint64_t connections = 1;
+  std::size_t processes = 1;  // that have them open
+  std::string_view end;       // what ends them all: "adieu end ..."; empty: nothing is known to
+};
 // What a person would do next about such a group; empty: nothing.
-std::string next_step(const control::Verdict& verdict, const plane::Record& record);
+std::string next_step(const control::Verdict& verdict, const plane::Record& record, const Several& several = {});
 // What the rule does about it, and when.
 std::string rule_does(const control::Onlook& seen, const plane::Record& record, Instant now);
 // When it is asked next; never(): not as things stand.

@@ -20,6 +20,13 @@ from own_network import enter_own_network  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
 PATIENCE = 15
+CLIENT = """
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, b"billing-api", 0, 0, 0)
+many = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(int(sys.argv[2]))]
+for one in many: one.recv(1)
+sys.stdin.read()
+"""
 
 
 def adieu(*arguments):
@@ -36,6 +43,21 @@ class Overview(unittest.TestCase):
         self.addCleanup(client.close)
         self.addCleanup(server.close)
         return client, server
+
+    def forgetful_processes(self, processes, each):
+        """Clients of one service, all called billing-api, whose connections the service has closed."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        self.addCleanup(listener.close)
+        for _ in range(processes):
+            program = subprocess.Popen([sys.executable, "-c", CLIENT, str(port), str(each)], stdin=subprocess.PIPE)
+            self.addCleanup(program.wait, 10)
+            self.addCleanup(program.stdin.close)
+        for _ in range(processes * each):
+            connection, _ = listener.accept()
+            connection.shutdown(socket.SHUT_WR)
+            self.addCleanup(connection.close)
+        return port
 
     def finds(self, fits):
         """The one group that fits, once there is one."""
@@ -73,6 +95,23 @@ class Overview(unittest.TestCase):
         row = self.finds(lambda row: row["state"] == "CLOSE-WAIT")
         self.assertTrue(row["oldest_is_bound"], row)  # no daemon has seen it come to its state
         self.assertRegex(adieu().stdout, r"CLOSE-WAIT .* oldest at least \d")
+
+    def test_of_several_processes_none_is_named_as_the_one_to_blame(self):
+        port = self.forgetful_processes(2, each=3)
+        row = self.finds(lambda row: row["state"] == "CLOSE-WAIT" and row["connections"] == 6)
+        self.assertEqual((row["pid"], row["process_count"]), (0, 2))
+        self.assertEqual([one["connections"] for one in row["processes"]], [3, 3])
+        filter_ = f"state CLOSE-WAIT comm billing-api dst 127.0.0.1:{port}"
+        self.assertEqual(row["next_step"],
+                         f"fix or restart billing-api, or end them: adieu end '{filter_}' (by `adieu up`)")
+        self.assertEqual(len(adieu("ls", filter_).stdout.splitlines()), 1 + 6)
+        self.assertRegex(adieu().stdout, r"6 CLOSE-WAIT +billing-api in 2 processes, e\.g\. \d+  -> ")
+
+    def test_of_several_connections_of_one_process_none_is_named_as_the_one_to_close(self):
+        self.forgetful_processes(1, each=2)
+        row = self.finds(lambda row: row["state"] == "CLOSE-WAIT" and row["connections"] == 2)
+        self.assertEqual(row["processes"], [{"pid": row["pid"], "connections": 2}])
+        self.assertEqual(row["next_step"], f"have process {row['pid']} close them, or restart it")
 
     def test_in_close_wait_too_the_peers_window_comes_first(self):
         client, server = self.pair()
