@@ -13,6 +13,7 @@
 #include "cli/listing.h"
 #include "host/clock.h"
 #include "host/local_kernel.h"
+#include "host/network_seen.h"
 #include "host/sentences.h"
 
 namespace adieu::cli {
@@ -88,6 +89,12 @@ std::string cause_of(const Group& group) {
   return host::cause_of(group.example.seen.verdict, record);
 }
 
+// Nothing has to be said of the caller's own network.
+std::string where_of(const Group& group) {
+  if (group.networks.size() > 1) return fmt::format("{} networks", group.networks.size());
+  return host::other_network(group.example.record);
+}
+
 std::string ends_of(const Group& group) {
   const host::ConnectionView& view = group.example;
   return host::ending_in_short(view.seen.verdict, view.record, view.now);
@@ -100,6 +107,7 @@ void print_group(const Group& group) {
   if (group.oldest > Duration{})
     facts += fmt::format("  oldest {}{}", group.oldest_is_bound ? "at least " : "", host::readable(group.oldest));
   if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
+  if (const std::string where = where_of(group); !where.empty()) facts += "  in " + where;
   fmt::print("{}  ends {}\n", facts, ends_of(group));
   fmt::print("          why: {}\n", cause_of(group));
   if (const std::string step = step_of(group); !step.empty()) fmt::print("          do:  {}\n", step);
@@ -119,6 +127,7 @@ void print_sight(const std::optional<kernel::Sight>& sight) {
                remedy);
   if (!sight->by_bpf)
     fmt::print("Descriptors by a walk of /proc: those in flight cannot be counted (BPF is not permitted).\n");
+  if (sight->own_network_only) fmt::print("Only this network namespace is looked at.\n");
   if (!sight->all_processes_visible) fmt::print("Not seen: processes outside this container.\n");
 }
 
@@ -183,6 +192,8 @@ void print_json(const std::vector<Group>& groups) {
         {"oldest_s", group.oldest > Duration{} ? nlohmann::ordered_json(static_cast<double>(group.oldest.ns) / 1e9)
                                                : nlohmann::ordered_json(nullptr)},
         {"oldest_is_bound", group.oldest_is_bound},
+        {"networks", group.networks},
+        {"other_network", host::other_network(view.record)},
         {"unread", group.unread},
         {"unsent", group.unsent},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
@@ -211,6 +222,7 @@ void Overview::add(const host::ConnectionView& view) {
                        host::ending_in_short(verdict, view.record, view.now).starts_with("never");
   }
   if (group.connections == 0 || age > group.oldest) group.example = view;
+  if (view.record.beside.network != 0) group.networks.insert(view.record.beside.network);
   ++group.processes[view.holder_process];
   ++group.connections;
   group.oldest = later(group.oldest, age);

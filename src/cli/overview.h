@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -32,6 +33,7 @@ struct Group {
   bool oldest_is_bound = false;  // it may be older, or another one is: not of all is known when they came to it
   std::uint64_t unread = 0;      // octets, of all
   std::uint64_t unsent = 0;
+  std::set<std::uint32_t> networks;  // in which they are, where that is known
 };
 
 class Overview {

@@ -113,6 +113,9 @@ class Overview(unittest.TestCase):
         self.assertEqual(row["processes"], [{"pid": row["pid"], "connections": 2}])
         self.assertEqual(row["next_step"], f"have process {row['pid']} close them, or restart it")
 
+    def test_where_the_own_network_alone_is_looked_at_it_says_so(self):
+        self.assertIn("Only this network namespace is looked at.\n", adieu().stdout)
+
     def test_in_close_wait_too_the_peers_window_comes_first(self):
         client, server = self.pair()
         server.shutdown(socket.SHUT_WR)  # and reads no more
