@@ -65,10 +65,10 @@ class Words(unittest.TestCase):
 
     def test_a_rule_that_would_act_and_never_does_on_the_kernels_connections_is_noted(self):
         rule = '[[rule]]\nname = "{}"\nmatch = "{}state close-wait"\nprobing = {}\n{}\n'
-        quiet = 'when_gone = "tell"'
-        file = self.policy(rule.format("asks", "", "true", quiet) + rule.format("ends", "", "false", 'always = "finish"') +
-                           rule.format("tells", "", "false", quiet) + rule.format("spares", "", "true", "exempt = true") +
-                           rule.format("means it", "plane kernel and ", "true", 'always = "finish"'))
+        tells, ends = 'when_gone = "tell"', 'always = "finish"'
+        file = self.policy(rule.format("asks", "", "true", tells) + rule.format("ends", "", "false", ends) +
+                           rule.format("tells", "", "false", tells) +
+                           rule.format("spares", "", "true", "exempt = true") + rule.format("means it", "plane kernel and ", "true", ends))
         checked = adieu("policy", "check", file)
         self.assertEqual((checked.returncode, checked.stderr), (0, ""))
         self.assertEqual(checked.stdout.splitlines()[1:], [

@@ -20,6 +20,22 @@ from own_network import enter_own_network  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
 PATIENCE = 15
+# In a network of its own, below what is the host's to whoever lives there too.
+ELSEWHERE = """
+import socket, subprocess
+subprocess.run(["ip", "link", "set", "lo", "up"])
+l = socket.create_server(("127.0.0.1", 0)); c = socket.create_connection(l.getsockname()); s, _ = l.accept()
+s.shutdown(socket.SHUT_WR)
+print("%s:%d %s:%d" % (c.getsockname() + c.getpeername()), flush=True); input()
+"""
+HOST = f"""
+import subprocess, sys
+there = subprocess.Popen(["unshare", "-n", sys.executable, "-c", {ELSEWHERE!r}], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True)
+ends = there.stdout.readline().split()
+for words in ([], ["why", *ends]): print(subprocess.run([sys.argv[1], *words], capture_output=True, text=True).stdout)
+there.communicate("")
+"""
 CLIENT = """
 import ctypes, socket, sys
 ctypes.CDLL(None).prctl(15, b"billing-api", 0, 0, 0)
@@ -115,6 +131,16 @@ class Overview(unittest.TestCase):
 
     def test_where_the_own_network_alone_is_looked_at_it_says_so(self):
         self.assertIn("Only this network namespace is looked at.\n", adieu().stdout)
+
+    def test_of_a_connection_in_another_network_it_says_where(self):
+        done = subprocess.run(["unshare", "--pid", "--fork", "--net", "--mount-proc",
+                               sys.executable, "-c", HOST, ADIEU], capture_output=True, text=True, timeout=30)
+        if "unshare" in done.stderr:
+            self.skipTest(done.stderr)
+        where = r"(network namespace \d+|the network of \S+)"
+        self.assertRegex(done.stdout, rf"CLOSE-WAIT .* in {where}  ends never", done.stderr)
+        self.assertRegex(done.stdout, rf"\nin +{where}\n")
+        self.assertNotIn("Only this network namespace", done.stdout)
 
     def test_in_close_wait_too_the_peers_window_comes_first(self):
         client, server = self.pair()
