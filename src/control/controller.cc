@@ -308,6 +308,9 @@ void Controller::note_doubt(Entry& entry, const Decision& decision, Instant now)
 // A reset in answer to a question proves that the path or the peer has forgotten; which of the two, nobody can tell
 // from here. A known timer that fits the silence is named, and never more than a hint.
 void Controller::note_lost_path(const Entry& entry, const Evidence& evidence) {
+  // Whose peer has closed may have met the peer's own timer for orphans, which its kernel forgets after a minute.
+  const bool is_kernels = planes_[entry.plane].facts.kind == plane::PlaneKind::Kernel;
+  if (is_kernels && is_receiving_closed(evidence.state)) return;
   const Duration timer = policy_.fitting_timer(evidence.state, entry.silence);
   if (timer == Duration::max()) return;
   book_.forgot(entry.host, timer);

@@ -75,8 +75,9 @@ Rule Policy::rule(std::uint32_t number, const Subject& subject) const {
   Subject anywhere = subject;
   anywhere.plane_known = false;
   rule.unmeant = clauses_[number].filter.match(anywhere) == Truth::Yes;
-  if (!rule.unmeant) return rule;
-  rule.exempt = true;
+  // A peer that has forgotten the connection answers a question with a reset, which ends it: a dry run asks nobody.
+  if (!rule.unmeant && rule.act) return rule;
+  rule.exempt = rule.unmeant || rule.exempt;
   rule.probing = false;
   rule.keep_path = KeepPath::No;
   return rule;

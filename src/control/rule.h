@@ -106,7 +106,7 @@ struct Rule {
   KeepPath keep_path = KeepPath::No;
 
   // False is a dry run: verdicts are reached and nobody is ended by them. Probes are evidence, harmless, and go on;
-  // they have a switch of their own (`probing`).
+  // they have a switch of their own (`probing`). Of the kernel's connections nobody is asked either.
   bool act = true;
   // Nothing below is ever done, and no budget takes it.
   bool exempt = false;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,14 @@ constexpr std::int64_t kShareWhenTold = 100;
 constexpr std::int64_t kShareWhenLost = 10;  // of what it told: only a sweep repairs that
 // What the kernel tells is read so often, while it tells something.
 constexpr Duration kHearing = milliseconds(100);
+
+// A batch of questions holds a duplicate each, a network namespace two descriptors.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 Duration cpu_time() {
   timespec t{};
@@ -193,6 +202,7 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, cons
   const RunDir dir(run_dir);
   const auto lock = Lock::take(dir.lock("kernel"));
   if (!lock) return failed("another kernel plane lives: " + lock.error().text);
+  raise_descriptor_limit();
   const plane::TableSetup setup = kernel_table();
   auto seam = SeamMemory::make(setup.capacity);
   if (!seam) return std::unexpected(seam.error());

@@ -503,6 +503,11 @@ bool SqliteLedger::ended(std::uint32_t plane, const plane::ConnectionId& id, con
   row.remote = text(record.remote);
   row.state = name(record.state);
   row.what = name(record.reason);
+  unsigned questions = 0;
+  for (const std::uint16_t unanswered : record.probes) questions += unanswered;
+  // Whose answer it was, as far as can be told.
+  if (questions > 0 && record.reason == EndReason::PeerReset)
+    row.detail = fmt::format(R"({{"questions":{}}})", questions);
   return impl_->add(row);
 }
 

@@ -299,7 +299,12 @@ std::string summary(const LedgerEntry& e) {
       return fmt::format("{}{}{}{}", spoken(e.what), is_abort ? (is_silent ? ", silent" : ", reset") : "", form, by);
     }
     case EntryKind::Receipt: return fmt::format("{}{}: {}{}", spoken(member(detail, "command")), form, e.what, by);
-    case EntryKind::End: return fmt::format("{} in {}{}", e.what, e.state, by);
+    case EntryKind::End: {
+      const std::string questions = member(detail, "questions");
+      const std::string after =
+          questions.empty() ? "" : fmt::format(", after {} question{} of ours", questions, questions == "1" ? "" : "s");
+      return fmt::format("{} in {}{}{}", e.what, e.state, by, after);
+    }
     case EntryKind::Note: return member(detail, "sentence");
     case EntryKind::Routine: return e.what;
     case EntryKind::Request: return fmt::format("user {} asked for {}{}", member(detail, "user"), spoken(e.what), by);

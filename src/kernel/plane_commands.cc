@@ -216,7 +216,7 @@ void Plane::verify(Pending& pending) {
   if (!after || (is_there && !is_finished))
     receipt.outcome = Outcome::Unable;
   else if (receipt.kind != CommandKind::Finish && receipt.outcome != Outcome::AlreadyEnded)
-    sweep_->ended(receipt.id.slot, receipt.verdict);
+    sweep_->ended(receipt.id.slot, receipt.verdict, receipt.at);
 }
 
 void Plane::ask(std::span<Pending> batch) {

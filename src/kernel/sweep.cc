@@ -138,7 +138,7 @@ SocketKey Sweep::key_of(std::uint32_t slot) const {
 void Sweep::vanished(std::uint64_t cookie) {
   const auto known = slots_.find(cookie);
   ADIEU_ASSERT(known != slots_.end() && connections_[known->second].sweep != sweep_);
-  end(known->second, table_.last(known->second).state, reason_of_absence(known->second), 0);
+  end(known->second, table_.last(known->second).state, reason_of_absence(known->second), now_);
   ++counts_.vanished;
 }
 
@@ -159,13 +159,14 @@ void Sweep::unaskable(std::uint32_t slot, Instant now) {
   table_.publish(slot, record);
 }
 
-void Sweep::ended(std::uint32_t slot, std::uint64_t verdict) {
-  end(slot, table_.last(slot).state, EndReason::Commanded, verdict);
+void Sweep::ended(std::uint32_t slot, std::uint64_t verdict, Instant now) {
+  end(slot, table_.last(slot).state, EndReason::Commanded, now, verdict);
 }
 
-void Sweep::end(std::uint32_t slot, State state, EndReason reason, std::uint64_t verdict) {
+void Sweep::end(std::uint32_t slot, State state, EndReason reason, Instant at, std::uint64_t verdict) {
   plane::Record last = table_.last(slot);
   last.state = state;
+  last.state_entered = at;  // CLOSED, in truth
   table_.end(slot, last, reason, verdict);
   slots_.erase(connections_[slot].cookie);
   connections_[slot] = {};

@@ -58,7 +58,7 @@ class Sweep {
   // It has timers of its own that forbid a question, which no dump tells. For a minute it counts as one that has none.
   void unaskable(std::uint32_t slot, Instant now);
   // A command has ended it, at any time between two sweeps.
-  void ended(std::uint32_t slot, std::uint64_t verdict);
+  void ended(std::uint32_t slot, std::uint64_t verdict, Instant now);
   void finish();
 
   // output
@@ -112,8 +112,8 @@ class Sweep {
 
   void meet(std::uint32_t slot, const Socket& socket);
   void open(const Socket& socket, const plane::ControlView& control);
-  // `state`: the one that it ended in.
-  void end(std::uint32_t slot, State state, EndReason reason, std::uint64_t verdict);
+  // `state`: the one that it ended in, `at`: then.
+  void end(std::uint32_t slot, State state, EndReason reason, Instant at, std::uint64_t verdict = 0);
   void tell_of_newcomer(const BpfEvent& event);
   void ask_about(std::uint64_t cookie, Told& told);
   void look_later(std::uint32_t slot);

@@ -79,7 +79,7 @@ void Sweep::tell(const BpfEvent& event) {
     case BpfEventKind::Destroyed: return;
   }
   if (event.new_state == State::Closed && !may_leave_minisock(event, told.was_reset))
-    return end(known->second, event.old_state, reason_of(event, told.was_reset), 0);
+    return end(known->second, event.old_state, reason_of(event, told.was_reset), event.when);
   told.state = event.new_state;
   told.at = event.when;
   ask_about(event.cookie, told);
@@ -125,7 +125,8 @@ void Sweep::absent(std::uint64_t cookie) {
   const Told& told = connections_[known->second].told;
   // Else it has closed since it was told of, and the kernel tells that too.
   if (has_run_out(known->second) || (told.at.is_known() && told.state == State::Closed))
-    end(known->second, table_.last(known->second).state, reason_of_absence(known->second), 0);
+    end(known->second, table_.last(known->second).state, reason_of_absence(known->second),
+        told.at.is_known() ? told.at : now_);
 }
 
 // What nobody tells: that a minisock's timer ended it, and that an application called accept().

@@ -68,7 +68,8 @@ class Words(unittest.TestCase):
         tells, ends = 'when_gone = "tell"', 'always = "finish"'
         file = self.policy(rule.format("asks", "", "true", tells) + rule.format("ends", "", "false", ends) +
                            rule.format("tells", "", "false", tells) +
-                           rule.format("spares", "", "true", "exempt = true") + rule.format("means it", "plane kernel and ", "true", ends))
+                           rule.format("spares", "", "true", "exempt = true") +
+                           rule.format("means it", "plane kernel and ", "true", ends))
         checked = adieu("policy", "check", file)
         self.assertEqual((checked.returncode, checked.stderr), (0, ""))
         self.assertEqual(checked.stdout.splitlines()[1:], [

@@ -246,8 +246,11 @@ TEST(Request, ToAPlaneThatFailsIsAnsweredAllTheSame) {
 namespace {
 // One that is orphaned, and one whose peer is not there; under a rule that would end both.
 struct KernelWorld {
-  static WorldSettings settings(std::string_view match) {
-    const Rule rule = with([](Rule& r) { r.when_orphaned = Act::Reset; });
+  static WorldSettings settings(std::string_view match, bool acts) {
+    const Rule rule = with([&](Rule& r) {
+      r.when_orphaned = Act::Reset;
+      r.act = acts;
+    });
     WorldSettings settings;
     settings.kind = plane::PlaneKind::Kernel;
     settings.policy =
@@ -255,7 +258,7 @@ struct KernelWorld {
     settings.policy->orphans.count = 0;
     return settings;
   }
-  explicit KernelWorld(std::string_view match) : world(settings(match)) {
+  explicit KernelWorld(std::string_view match, bool acts = true) : world(settings(match, acts)) {
     orphaned = world.open(orphan(world.now));
     deserted = world.open(half_closed(world.now));
     world.peers[deserted].there = false;
@@ -284,6 +287,15 @@ TEST(KernelConnections, AreAskedAndEndedByARuleThatSaysSo) {
     EXPECT_FALSE(there.world.peers.contains(there.orphaned)) << match;
     EXPECT_FALSE(there.world.peers.contains(there.deserted)) << match;
   }
+}
+
+TEST(KernelConnections, AreNotEvenAskedByADryRun) {
+  KernelWorld meant("plane kernel");
+  ASSERT_FALSE(meant.world.peers.contains(meant.deserted)) << "without a dry run";
+  KernelWorld there("plane kernel", false);
+  EXPECT_TRUE(there.world.peers.contains(there.orphaned));
+  EXPECT_TRUE(there.world.peers.contains(there.deserted));
+  for (const auto& row : there.world.ledger.verdicts) EXPECT_FALSE(row.decision.command);
 }
 
 TEST(KernelConnections, AreEndedOnAPersonsWord) {
