@@ -13,7 +13,8 @@ constexpr Prose kProse[] = {
     {"adieu", R"(A TCP whose connections end for a reason, never because a clock ran out. A data plane moves octets
 and keeps the state machine of RFC 9293; a control plane, a process of its own, gathers evidence about each connection,
 reaches a verdict, and acts by a rule. There are two data planes: a user-space TCP engine, and the TCP of the Linux
-kernel, which is only watched.
+kernel. The kernel's connections belong to programs that know nothing of adieu: they are watched, and asked or ended
+only where a person (`adieu probe`, `adieu end`) or a rule that says `plane kernel` wants it.
 
 `adieu up` starts it all. The other commands look at what runs, and do nothing to it unless they say so.
 # ENVIRONMENT

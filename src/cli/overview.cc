@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cli/command.h"
 #include "cli/listing.h"
 #include "host/clock.h"
 #include "host/local_kernel.h"
+#include "host/network_seen.h"
 #include "host/sentences.h"
 
 namespace adieu::cli {
@@ -39,7 +41,7 @@ Duration age_of(const host::ConnectionView& view) {
 bool is_unremarkable(const host::ConnectionView& view) {
   const plane::Record& record = view.record;
   const control::Verdict& verdict = view.seen.verdict;
-  if (record.state != State::Established || record.attempts > 1) return false;
+  if (record.state != State::Established || record.attempts > 1 || host::data_waits(record)) return false;
   if (verdict.standing == control::Standing::Gone || verdict.standing == control::Standing::Suspect) return false;
   return verdict.wanted == control::Wanted::HeldReading || verdict.wanted == control::Wanted::Unknown;
 }
@@ -51,12 +53,46 @@ std::string program_of(const Group& group) {
     return group.example.seen.verdict.wanted == control::Wanted::Hidden ? "no process" : "?";
   }
   const std::string name = host::printable(group.program);
-  return group.several_processes ? name + "[...]" : fmt::format("{}[{}]", name, group.process);
+  const std::uint32_t one = group.example.holder_process;
+  if (group.processes.size() == 1) return fmt::format("{}[{}]", name, one);
+  return fmt::format("{} in {} processes, e.g. {}", name, group.processes.size(), one);
 }
 
 std::string peer_of(const Group& group) {
   return group.service.is_ours ? fmt::format("clients of :{}", group.service.endpoint.port)
                                : "-> " + host::text(group.service.endpoint);
+}
+
+// What ends such a group; empty: its program's name is none that filter and shell take as it is.
+std::string end_of_all(const Group& group) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (group.program.empty() || group.program.find_first_not_of(kPlain) != std::string::npos) return {};
+  const Service& service = group.service;
+  return fmt::format(
+      "adieu end 'state {} comm {} {}'{}", name(group.example.record.state), group.program,
+      service.is_ours ? fmt::format("sport = :{}", service.endpoint.port) : "dst " + host::text(service.endpoint),
+      group.example.has_lasting_id ? "" : " (by `adieu up`)");
+}
+
+std::string step_of(const Group& group) {
+  const std::string end = end_of_all(group);
+  return host::next_step(
+      group.example.seen.verdict, group.example.record,
+      {.connections = group.connections, .processes = std::max<std::size_t>(group.processes.size(), 1), .end = end});
+}
+
+// Of all, where it counts octets.
+std::string cause_of(const Group& group) {
+  plane::Record record = group.example.record;
+  if (host::data_waits(record))
+    record.unsent = static_cast<std::uint32_t>(std::min<std::uint64_t>(group.unsent, plane::kUnknownCount - 1));
+  return host::cause_of(group.example.seen.verdict, record);
+}
+
+// Nothing has to be said of the caller's own network.
+std::string where_of(const Group& group) {
+  if (group.networks.size() > 1) return fmt::format("{} networks", group.networks.size());
+  return host::other_network(group.example.record);
 }
 
 std::string ends_of(const Group& group) {
@@ -68,12 +104,13 @@ void print_group(const Group& group) {
   const host::ConnectionView& view = group.example;
   std::string facts =
       fmt::format("{:>9} {:<11} {}  {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
-  if (group.oldest > Duration{}) facts += "  oldest " + host::readable(group.oldest);
+  if (group.oldest > Duration{})
+    facts += fmt::format("  oldest {}{}", group.oldest_is_bound ? "at least " : "", host::readable(group.oldest));
   if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
+  if (const std::string where = where_of(group); !where.empty()) facts += "  in " + where;
   fmt::print("{}  ends {}\n", facts, ends_of(group));
-  fmt::print("          why: {}\n", host::cause_of(view.seen.verdict, view.record));
-  if (const std::string step = host::next_step(view.seen.verdict, view.record); !step.empty())
-    fmt::print("          do:  {}\n", step);
+  fmt::print("          why: {}\n", cause_of(group));
+  if (const std::string step = step_of(group); !step.empty()) fmt::print("          do:  {}\n", step);
 }
 
 std::string counted(std::uint64_t n, std::string_view noun) {
@@ -90,6 +127,7 @@ void print_sight(const std::optional<kernel::Sight>& sight) {
                remedy);
   if (!sight->by_bpf)
     fmt::print("Descriptors by a walk of /proc: those in flight cannot be counted (BPF is not permitted).\n");
+  if (sight->own_network_only) fmt::print("Only this network namespace is looked at.\n");
   if (!sight->all_processes_visible) fmt::print("Not seen: processes outside this container.\n");
 }
 
@@ -122,6 +160,18 @@ void print_for_people(const Overview& overview, const std::vector<Group>& groups
   }
 }
 
+// The ones that have most of them open.
+nlohmann::ordered_json processes_json(const Group& group) {
+  constexpr std::size_t kMostShown = 16;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> all(group.processes.begin(), group.processes.end());
+  std::erase_if(all, [](const auto& one) { return one.first == 0; });
+  std::ranges::stable_sort(all, std::ranges::greater{}, &std::pair<std::uint32_t, std::uint64_t>::second);
+  auto json = nlohmann::ordered_json::array();
+  for (const auto& [process, connections] : std::span(all).first(std::min(all.size(), kMostShown)))
+    json.push_back({{"pid", process}, {"connections", connections}});
+  return json;
+}
+
 void print_json(const std::vector<Group>& groups) {
   for (const Group& group : groups) {
     const host::ConnectionView& view = group.example;
@@ -129,17 +179,23 @@ void print_json(const std::vector<Group>& groups) {
         {"connections", group.connections},
         {"state", name(view.record.state)},
         {"program", group.program},
-        {"pid", group.several_processes ? 0 : group.process},
+        {"pid", group.processes.size() > 1 ? 0 : view.holder_process},
+        {"process_count", group.program.empty() ? 0 : group.processes.size()},
+        {"processes", processes_json(group)},
         {"service", host::text(group.service.endpoint)},
         {"service_is_ours", group.service.is_ours},
-        {"cause", host::cause_of(view.seen.verdict, view.record)},
-        {"next_step", host::next_step(view.seen.verdict, view.record)},
+        {"cause", cause_of(group)},
+        {"next_step", step_of(group)},
         {"wanted", control::name(view.seen.verdict.wanted)},
         {"ends", view.ending()},
         {"never_ends", group.never_ends},
         {"oldest_s", group.oldest > Duration{} ? nlohmann::ordered_json(static_cast<double>(group.oldest.ns) / 1e9)
                                                : nlohmann::ordered_json(nullptr)},
+        {"oldest_is_bound", group.oldest_is_bound},
+        {"networks", group.networks},
+        {"other_network", host::other_network(view.record)},
         {"unread", group.unread},
+        {"unsent", group.unsent},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};
     fmt::print("{}\n", line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
   }
@@ -155,29 +211,36 @@ void Overview::add(const host::ConnectionView& view) {
   }
   const control::Verdict& verdict = view.seen.verdict;
   const Service service = service_of(view.record);
-  Group& group = groups_[Key{view.comm, view.record.state, service, verdict.wanted, verdict.ends}];
+  Group& group =
+      groups_[Key{view.comm, view.record.state, service, verdict.wanted, verdict.ends, host::data_waits(view.record)}];
   const Duration age = age_of(view);
   if (group.connections == 0) {
     group.program = view.comm;
-    group.process = view.holder_process;
     group.service = service;
     // An open connection is none that stays: either end may speak. Unless the other one is gone.
     group.never_ends = (view.record.state != State::Established || verdict.standing == control::Standing::Gone) &&
                        host::ending_in_short(verdict, view.record, view.now).starts_with("never");
   }
   if (group.connections == 0 || age > group.oldest) group.example = view;
-  if (group.process != view.holder_process) group.several_processes = true;
+  if (view.record.beside.network != 0) group.networks.insert(view.record.beside.network);
+  ++group.processes[view.holder_process];
   ++group.connections;
   group.oldest = later(group.oldest, age);
+  if (!view.record.state_entered.is_known()) group.oldest_is_bound = true;
   if (view.record.unread != plane::kUnknownCount) group.unread += view.record.unread;
+  if (view.record.unsent != plane::kUnknownCount) group.unsent += view.record.unsent;
 }
 
 std::vector<Group> Overview::groups() const {
   std::vector<Group> all;
   for (const auto& [key, group] : groups_) all.push_back(group);
   std::ranges::stable_sort(all, [](const Group& a, const Group& b) {
-    return std::tuple(!a.never_ends, -static_cast<std::int64_t>(a.connections), -a.oldest.ns) <
-           std::tuple(!b.never_ends, -static_cast<std::int64_t>(b.connections), -b.oldest.ns);
+    // A peer that does not read may stay so for ever, too: it is not lost among those that end by themselves.
+    const auto rank = [](const Group& group) {
+      return group.never_ends ? 0 : host::data_waits(group.example.record) ? 1 : 2;
+    };
+    return std::tuple(rank(a), -static_cast<std::int64_t>(a.connections), -a.oldest.ns) <
+           std::tuple(rank(b), -static_cast<std::int64_t>(b.connections), -b.oldest.ns);
   });
   return all;
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -23,26 +24,28 @@ struct Service {
 
 struct Group {
   std::uint64_t connections = 0;
-  std::string program;  // its name; empty: nobody's
-  std::uint32_t process = 0;
-  bool several_processes = false;
-  host::ConnectionView example;  // the one that is longest in its state
+  std::string program;                               // its name; empty: nobody's
+  std::map<std::uint32_t, std::uint64_t> processes;  // by their numbers, how many each has open
+  host::ConnectionView example;                      // the one that is longest in its state
   Service service;
   bool never_ends = false;
-  Duration oldest;           // at least so long in its state; 0: not known
-  std::uint64_t unread = 0;  // octets, of all
+  Duration oldest;               // in its state; 0: not known
+  bool oldest_is_bound = false;  // it may be older, or another one is: not of all is known when they came to it
+  std::uint64_t unread = 0;      // octets, of all
+  std::uint64_t unsent = 0;
+  std::set<std::uint32_t> networks;  // in which they are, where that is known
 };
 
 class Overview {
  public:
   void add(const host::ConnectionView& view);
-  // What never ends first, then the larger.
+  // What never ends first, then those whose peer does not read, then the larger.
   std::vector<Group> groups() const;
   // Connections that are open both ways and held by somebody: nothing has to be said of them.
   std::uint64_t unremarkable() const { return unremarkable_; }
 
  private:
-  using Key = std::tuple<std::string, State, Service, control::Wanted, control::Ends>;
+  using Key = std::tuple<std::string, State, Service, control::Wanted, control::Ends, bool /*its data waits*/>;
   std::map<Key, Group> groups_;
   std::uint64_t unremarkable_ = 0;
 };

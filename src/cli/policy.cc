@@ -56,6 +56,18 @@ std::string does(const control::Rule& rule) {
   return rule.act ? all : "dry run; would do " + all;
 }
 
+// It would ask or end somebody, and leaves the kernel's connections alone: it holds for none of them because of its
+// plane.
+bool spares_the_kernel(const host::NamedPolicy& policy, std::uint32_t number) {
+  const control::Clause& clause = policy.policy.clauses()[number];
+  const control::Rule& rule = clause.rule;
+  if (rule.exempt || clause.filter.names_plane()) return false;
+  using control::Act;
+  const bool acts = rule.act && (rule.always != Act::Tell || rule.when_gone != Act::Tell ||
+                                 rule.when_forgotten != Act::Tell || rule.when_orphaned != Act::Tell);
+  return acts || asks(rule) != "nobody";
+}
+
 // When whoever is asked is proven gone. The kernel's are asked no more often than so in a row.
 std::string proven_within(const host::NamedPolicy& policy, std::uint32_t number) {
   const control::Rule& rule = policy.policy.rule(number);
@@ -77,7 +89,7 @@ Row row_of(const host::NamedPolicy& policy, std::uint32_t number) {
           host::readable(rule.proof_span),
           can_ask ? proven_within(policy, number) : "never proven by asking",
           std::string(host::name(rule.keep_path)),
-          does(rule)};
+          does(rule) + (spares_the_kernel(policy, number) ? "; not the kernel's" : "")};
 }
 
 void print_budgets(const host::NamedPolicy& named) {
@@ -99,6 +111,16 @@ void print_budgets(const host::NamedPolicy& named) {
   fmt::print("\n");
 }
 
+// What is no mistake, and yet surprises. [default], the last one, has no match that could say anything.
+void print_notes(const host::NamedPolicy& policy) {
+  for (std::uint32_t i = 0; i + 1 < policy.rules.size(); ++i)
+    if (spares_the_kernel(policy, i))
+      fmt::print(
+          "note: rule {} (\"{}\"): never asks or ends the kernel's connections: its match does not say `plane "
+          "kernel`\n",
+          i + 1, host::printable(policy.rules[i]));
+}
+
 void print_policy(const host::NamedPolicy& policy) {
   std::vector<Row> rows{{"RULE", "MATCH", "ASKS", "N", "EVERY", "OVER", "GONE WITHIN", "KEEPS PATH", "WHAT IT DOES"}};
   for (std::uint32_t i = 0; i < policy.rules.size(); ++i) rows.push_back(row_of(policy, i));
@@ -118,6 +140,7 @@ void run_policy_check(const PolicyCheckCommand& command) {
   }
   const std::size_t rules = policy->rules.size();
   fmt::print("{}: no mistakes, {} {}\n", host::printable(command.file), rules, rules == 1 ? "rule" : "rules");
+  print_notes(*policy);
 }
 
 void run_policy_show(const PolicyShowCommand& command) {

@@ -17,6 +17,7 @@
 #include "host/json.h"
 #include "host/ledger_json.h"
 #include "host/local_kernel.h"
+#include "host/network_seen.h"
 #include "host/own_limits_seen.h"
 #include "host/sentences.h"
 #include "host/view.h"
@@ -141,6 +142,7 @@ void add_surroundings(Screen& screen, const host::CensusView& census, const host
     ++unshut_count;
     unshut = one;
   });
+  if (const std::string where = host::other_network(r); !where.empty()) screen.line("in", where);
   screen.line("cause", host::cause_of(view.seen.verdict, r));
   add_holders(screen, r);
   if (other)
@@ -209,7 +211,7 @@ void add_judgement(Screen& screen, const host::ConnectionView& view, const host:
     const control::Ground& ground = grounds[i];
     screen.plain(fmt::format("  {:<7}  {:>11}  {:<15}  {}", control::name(control::strength_of(ground.kind)),
                              host::age_of(ground, view.seen.evidence, view.now),
-                             control::name(control::source_of(ground.kind)), host::sentence(ground)));
+                             control::name(control::source_of(ground.kind)), host::sentence(ground, view.rule)));
   }
   if (shown < grounds.size()) screen.plain(fmt::format("  and {} more: see --json", grounds.size() - shown));
   if (view.seen.not_judged_since)

@@ -14,6 +14,13 @@
 namespace adieu::host {
 namespace {
 
+struct Wanted {
+  std::uint32_t inode;
+  std::vector<HolderSeen> found;
+};
+
+}  // namespace
+
 // "0::/system.slice/nginx.service" names a unit; "/" and what a login session is in do not.
 std::string unit_of(std::uint32_t process) {
   std::ifstream file(fmt::format("/proc/{}/cgroup", process));
@@ -24,13 +31,6 @@ std::string unit_of(std::uint32_t process) {
   }
   return {};
 }
-
-struct Wanted {
-  std::uint32_t inode;
-  std::vector<HolderSeen> found;
-};
-
-}  // namespace
 
 std::vector<HolderSeen> holders_of(const plane::Beside& beside) {
   struct stat status{};

@@ -19,6 +19,9 @@ struct HolderSeen {
   std::string unit;  // of systemd, or a container's scope, by its cgroup; empty: none is known
 };
 
+// The unit or scope of a process; empty: none is known.
+std::string unit_of(std::uint32_t process);
+
 // Those that this process may see, the one that the record names first. Empty: nobody, or that one has let go of it
 // meanwhile.
 std::vector<HolderSeen> holders_of(const plane::Beside& beside);

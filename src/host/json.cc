@@ -174,7 +174,7 @@ std::string explanation_json(const ConnectionView* view, const LedgerConnection&
     json["evidence"] = view->evidence();
     json["grounds"] = Json::array();
     for (const control::Ground& ground : seen.verdict.grounds.all())
-      json["grounds"].push_back({{"sentence", sentence(ground)},
+      json["grounds"].push_back({{"sentence", sentence(ground, view->rule)},
                                  {"source", control::name(control::source_of(ground.kind))},
                                  {"strength", control::name(control::strength_of(ground.kind))},
                                  {"age", age_of(ground, seen.evidence, view->now)}});

@@ -136,11 +136,16 @@ class SqliteLedger::Impl {
   };
   const NamedPlane& plane(std::uint32_t index) { return names_[index]; }
   void name_plane(std::uint32_t index, NamedPlane plane) { names_[index] = std::move(plane); }
-  void in_force(std::uint64_t policy) {
+  void in_force(std::uint64_t policy, std::vector<std::string> rules) {
     policy_ = policy;
+    rules_ = std::move(rules);
     if (begin()) commit();
   }
   std::uint64_t policy() const { return policy_.value_or(0); }
+  // Empty: not known.
+  std::string_view rule(std::uint32_t number) const {
+    return number < rules_.size() ? rules_[number] : std::string_view();
+  }
 
   // A transaction is open, or nothing can be kept now.
   bool begin() {
@@ -214,6 +219,7 @@ class SqliteLedger::Impl {
   bool broken_ = false;  // until the next commit()
   std::string trouble_;
   OnceLog once_;
+  std::vector<std::string> rules_;
   std::optional<std::uint64_t> policy_, told_, told_before_;  // told_before_: what is committed
   std::uint64_t routine_ = 0, routine_before_ = 0;
   std::set<std::uint64_t> routines_;  // of earlier control planes too: their receipts may still come
@@ -387,7 +393,9 @@ void SqliteLedger::name_plane(std::uint32_t index, std::string name, std::uint64
   impl_->name_plane(index, {std::move(name), hex16(incarnation), kind});
 }
 
-void SqliteLedger::in_force(std::uint64_t policy) { impl_->in_force(policy); }
+void SqliteLedger::in_force(std::uint64_t policy, std::vector<std::string> rules) {
+  impl_->in_force(policy, std::move(rules));
+}
 
 void SqliteLedger::refused_policy(const std::vector<std::string>& mistakes) {
   if (!impl_->begin()) return;
@@ -431,7 +439,7 @@ std::optional<std::uint64_t> SqliteLedger::verdict(const control::Decision& deci
   row.wanted = control::name(v.wanted);
   row.ends = control::name(v.ends);
   if (v.cause != control::Cause::None) row.cause = control::name(v.cause);
-  row.detail = verdict_detail(decision, plane.kind, impl_->policy());
+  row.detail = verdict_detail(decision, plane.kind, impl_->policy(), impl_->rule(decision.rule));
   if (!impl_->add(row)) return std::nullopt;
   const std::uint64_t number = impl_->last_number();
   if (request != 0 && !impl_->request_is_followed_by(request, number)) return std::nullopt;

@@ -72,9 +72,9 @@ class SqliteLedger final : public control::Ledger {
 
   // By what name the plane with this index is written down.
   void name_plane(std::uint32_t index, std::string name, std::uint64_t incarnation, plane::PlaneKind kind);
-  // The fingerprint of the policy that verdicts follow from now on. The first call tells a control plane's start.
-  // Where an earlier control plane followed another, that is told too.
-  void in_force(std::uint64_t policy);
+  // The fingerprint of the policy that verdicts follow from now on, and the names of its rules by their numbers. The
+  // first call tells a control plane's start. Where an earlier control plane followed another, that is told too.
+  void in_force(std::uint64_t policy, std::vector<std::string> rules = {});
   // One that has mistakes, a sentence each; the one in force stays.
   void refused_policy(const std::vector<std::string>& mistakes);
 

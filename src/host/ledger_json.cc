@@ -157,10 +157,10 @@ bool read_evidence(const Json& json, control::Evidence& evidence) {
   return sound;
 }
 
-Json grounds_json(std::span<const control::Ground> grounds) {
+Json grounds_json(std::span<const control::Ground> grounds, std::string_view rule) {
   Json all = Json::array();
   for (const control::Ground& ground : grounds) {
-    Json one = {{"sentence", sentence(ground)},
+    Json one = {{"sentence", sentence(ground, rule)},
                 {"source", control::name(control::source_of(ground.kind))},
                 {"strength", control::name(control::strength_of(ground.kind))}};
     if (ground.number != 0) one["number"] = ground.number;
@@ -198,9 +198,11 @@ Json number_or_null(std::uint64_t number) { return number == 0 ? Json(nullptr) :
 
 }  // namespace
 
-std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy) {
+std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy,
+                           std::string_view rule) {
   const control::Verdict& v = decision.verdict;
   Json json = {{"rule", decision.rule}, {"policy", hex16(policy)}, {"plane_kind", name(kind)}};
+  if (!rule.empty()) json["rule_name"] = rule;
   if (v.unanswered > 0) json["unanswered"] = v.unanswered;
   if (v.ends_at != Instant::never()) json["ends_at"] = json_of(v.ends_at);
   if (v.acts_at != Instant::never()) {
@@ -208,7 +210,7 @@ std::string verdict_detail(const control::Decision& decision, plane::PlaneKind k
     json["acts_at"] = json_of(v.acts_at);
   }
   if (v.gone_earliest != Instant::never()) json["gone_earliest"] = json_of(v.gone_earliest);
-  json["grounds"] = grounds_json(v.grounds.all());
+  json["grounds"] = grounds_json(v.grounds.all(), rule);
   json["evidence"] = evidence_json(decision.evidence);
   return line(json);
 }
@@ -288,7 +290,8 @@ std::string summary(const LedgerEntry& e) {
       const std::string why = fmt::format("{}", fmt::join(grounds_of(e.detail), "; "));
       const bool is_new = e.before == e.standing || e.before == control::name(control::Standing::Unknown);
       return fmt::format("{}{}{} in {}: {}", is_new ? "" : e.before + " -> ", e.standing,
-                         e.cause.empty() ? "" : ", " + e.cause, e.state, why);
+                         // Which rule, its ground tells.
+                         e.cause.empty() || e.cause == name(control::Cause::Rule) ? "" : ", " + e.cause, e.state, why);
     }
     case EntryKind::Command: {
       const bool is_silent = member(detail, "silent") == "true";

@@ -16,7 +16,8 @@
 namespace adieu::host {
 
 // A verdict's LedgerEntry::detail. Members of the evidence that say nothing (0, false, not known) are left out.
-std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy);
+std::string verdict_detail(const control::Decision& decision, plane::PlaneKind kind, std::uint64_t policy,
+                           std::string_view rule = {});
 std::string command_detail(const plane::Command& command);
 std::string note_detail(const control::Note& note);
 // `policy`: the one in force; `mistakes`: of the one that was refused, of which the first few are kept.

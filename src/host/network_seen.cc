@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "host/holders_seen.h"
 #include "kernel/proc_holdings.h"
 
 namespace adieu::host {
@@ -13,6 +16,17 @@ using kernel::NamespaceFile;
 NamespaceFile network_of(std::uint32_t process) {
   return NamespaceFile(fmt::format("/proc/{}/ns/net", process).c_str());
 }
+
+// A container's name is 64 digits; as people are shown them, the first twelve tell one from another.
+std::string shortened(std::string unit) {
+  constexpr std::size_t kWhole = 64, kShown = 12;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (std::size_t from = 0; from + kWhole <= unit.size(); ++from)
+    if (unit.find_first_not_of(kDigits, from) >= from + kWhole) return unit.erase(from + kShown, kWhole - kShown);
+  return unit;
+}
+
+std::uint32_t own_network() { return NamespaceFile("/proc/thread-self/ns/net").inode(); }
 
 }  // namespace
 
@@ -25,6 +39,22 @@ kernel::NamespaceFile network_of(const ConnectionView& view) {
   for (const std::uint32_t process : kernel::all_processes())
     if (NamespaceFile one = network_of(process); one.inode() == wanted) return one;
   return {};
+}
+
+std::string other_network(const plane::Record& record) {
+  const std::uint32_t wanted = record.beside.network;
+  const std::uint32_t own = own_network();
+  if (wanted == 0 || own == 0 || wanted == own) return {};
+  const auto named = [wanted](std::uint32_t process) {
+    return process != 0 && network_of(process).inode() == wanted ? unit_of(process) : std::string{};
+  };
+  std::string unit = named(record.beside.process);
+  // Nobody may have it open, and the first who lives there is as good.
+  if (unit.empty() && record.beside.process == 0)
+    for (const std::uint32_t process : kernel::all_processes())
+      if (unit = named(process); !unit.empty()) break;
+  if (unit.empty()) return fmt::format("network namespace {}", wanted);
+  return "the network of " + printable(shortened(std::move(unit)));
 }
 
 }  // namespace adieu::host

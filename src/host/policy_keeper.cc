@@ -58,7 +58,7 @@ void PolicyKeeper::put_in_force() {
   else
     troubles_.over("policy", "the policy in force can be read again");
   followers_.attendant.set_policy(policy_->policy);
-  followers_.ledger.in_force(policy_->policy.fingerprint);
+  followers_.ledger.in_force(policy_->policy.fingerprint, policy_->rules);
   followers_.tally.set_policy(policy_);
   followers_.board.show_policy(policy_);
   feel_at_ = Instant::unknown();

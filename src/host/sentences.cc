@@ -16,6 +16,12 @@ std::string times(std::uint64_t n, std::string_view noun) {
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : noun.ends_with('s') ? "es" : "s");
 }
 
+// What a rule does with it, and why: "ends it as gone", "ends all that it matches".
+std::string ends_it(std::uint64_t cause, std::string_view verb) {
+  if (static_cast<control::Cause>(cause) == control::Cause::Rule) return fmt::format("{} all that it matches", verb);
+  return fmt::format("{} it as {}", verb, control::name(static_cast<control::Cause>(cause)));
+}
+
 template <typename Enum>
 std::string_view named(std::uint64_t number) {
   return name(static_cast<Enum>(number));
@@ -23,8 +29,9 @@ std::string_view named(std::uint64_t number) {
 
 }  // namespace
 
-std::string sentence(const control::Ground& ground) {
+std::string sentence(const control::Ground& ground, std::string_view rule) {
   const auto n = ground.number;
+  const auto the_rule = [&] { return rule.empty() ? "the rule" : fmt::format("rule \"{}\"", printable(rule)); };
   const std::string span = readable(ground.span);
   switch (ground.kind) {
     case GroundKind::Ended: return fmt::format("it has ended: {}", named<EndReason>(n));
@@ -70,11 +77,10 @@ std::string sentence(const control::Ground& ground) {
       return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
     case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
     case GroundKind::Acts:
-      return fmt::format("the rule ends it as {}{}", control::name(static_cast<control::Cause>(n)),
+      return fmt::format("{} {}{}", the_rule(), ends_it(n, "ends"),
                          ground.span > Duration{} ? fmt::format(" in {}", span) : "");
     case GroundKind::DryRun:
-      return fmt::format("the rule would end it as {}, and only says so (dry run)",
-                         control::name(static_cast<control::Cause>(n)));
+      return fmt::format("{} {}, and only says so (dry run)", the_rule(), ends_it(n, "would end"));
     case GroundKind::Exempt:
       return n == 1
                  ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
@@ -177,13 +183,25 @@ std::string ending_in_short(const control::Verdict& verdict, const plane::Record
   return "never";
 }
 
-bool fin_waits(const plane::Record& record) {
-  return record.peer_window_closed && record.send_shut && record.unsent != plane::kUnknownCount && record.unsent > 0;
+namespace {
+
+bool is_blocked(const plane::Record& record) {
+  return record.peer_window_closed && record.unsent != plane::kUnknownCount && record.unsent > 0;
+}
+
+}  // namespace
+
+bool fin_waits(const plane::Record& record) { return is_blocked(record) && record.send_shut; }
+
+// Of a peer that leaves questions about its window unanswered, its window is the least that is to be said.
+bool data_waits(const plane::Record& record) {
+  return is_blocked(record) && !record.send_shut && !record.has_ended() && record.attempts <= 1;
 }
 
 std::string_view waits_for(const control::Verdict& verdict, const plane::Record& record) {
   if (record.has_ended()) return "nothing: it has ended";
   if (verdict.wanted == control::Wanted::AcceptQueue) return "its application, to accept it";
+  if (data_waits(record)) return "the peer to read: its window is closed, and octets wait";
   switch (record.state) {
     case State::Closed:
     case State::Listen:
@@ -248,6 +266,8 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
     // another.
     return "open only in processes younger than it: inherited, or taken over later";
   const bool is_gone = verdict.standing == Standing::Gone;
+  if (data_waits(record) && !is_gone)
+    return fmt::format("the peer does not read: its window is closed, and {} octets wait", record.unsent);
   switch (record.state) {
     case State::CloseWait: return cause_in_close_wait(verdict);
     case State::FinWait2:
@@ -270,24 +290,49 @@ std::string cause_of(const control::Verdict& verdict, const plane::Record& recor
   return verdict.standing == Standing::Suspect ? "open, and the peer does not answer" : "open";
 }
 
-std::string next_step(const control::Verdict& verdict, const plane::Record& record) {
+namespace {
+
+// Of several, no single descriptor is the remedy; of several processes, no single process.
+std::string who_has(const plane::Beside& beside, const Several& several) {
+  if (beside.process == 0) return several.connections > 1 ? "their program" : "its program";
+  if (several.processes > 1) return printable(beside.comm_text());
+  if (several.connections > 1) return fmt::format("process {}", beside.process);
+  return fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);
+}
+
+std::string to_close(const plane::Beside& beside, const Several& several) {
+  const std::string who = who_has(beside, several);
+  if (several.connections == 1) return fmt::format("have {} close it", who);
+  if (several.processes == 1) return fmt::format("have {} close them, or restart it", who);
+  return fmt::format("fix or restart {}{}{}", who, several.end.empty() ? "" : ", or end them: ", several.end);
+}
+
+}  // namespace
+
+std::string next_step(const control::Verdict& verdict, const plane::Record& record, const Several& several) {
   const plane::Beside& beside = record.beside;
+  const std::string_view them = several.connections > 1 ? "them" : "it";
   if (verdict.wanted == control::Wanted::AcceptQueue)
     return fmt::format("see what keeps it from accepting; its backlog: ss -ltn sport = :{}", record.local.port);
-  if (verdict.wanted == control::Wanted::Hidden) return "end the program that sent it, or that was to receive it";
+  if (verdict.wanted == control::Wanted::Hidden)
+    return fmt::format("end the program that sent {}, or that was to receive {}", them, them);
   if (verdict.wanted == control::Wanted::Inherited)
-    return fmt::format("have process {} close it, or end it; if inherited: SOCK_CLOEXEC", beside.process);
-  const std::string who = beside.process == 0
-                              ? std::string("its program")
-                              : fmt::format("process {} (descriptor {})", beside.process, beside.descriptor);
-  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread)
-    return fmt::format("see what {} waits for: gdb -p, or /proc/{}/stack", who, beside.process);
-  if (record.state == State::CloseWait) return fmt::format("have {} close it", who);
+    return several.processes > 1
+               ? fmt::format("have {} close them, or end its processes; if inherited: SOCK_CLOEXEC",
+                             who_has(beside, several))
+               : fmt::format("have process {} close {}, or end it; if inherited: SOCK_CLOEXEC", beside.process, them);
+  if (data_waits(record) && verdict.standing != Standing::Gone)
+    return "see why the peer's program does not read; on its host: ss -tn, Recv-Q";
+  if (record.state == State::CloseWait && verdict.wanted == control::Wanted::EndOfStreamUnread) {
+    return fmt::format("see what {} waits for{}: gdb -p, or /proc/{}/stack", who_has(beside, several),
+                       several.processes == 1 ? "" : fmt::format(", e.g. process {}", beside.process), beside.process);
+  }
+  if (record.state == State::CloseWait) return to_close(beside, several);
   if (verdict.standing == Standing::Gone && record.holder == plane::Holder::Held)
-    return fmt::format("have {} close it: nobody is there any more", who);
+    return to_close(beside, several) + (several.processes > 1 ? "" : ": nobody is there any more");
   if (record.state == State::FinWait2 && record.holder == plane::Holder::Held &&
       beside.timer != plane::OwnTimer::Keepalive)
-    return fmt::format("have {} close it, or set SO_KEEPALIVE: no timer is armed", who);
+    return fmt::format("have {} close {}, or set SO_KEEPALIVE: no timer is armed", who_has(beside, several), them);
   if (fin_waits(record)) return "see why the peer does not read";
   return {};
 }
@@ -342,7 +387,9 @@ std::string rule_does(const control::Onlook& seen, const plane::Record& record, 
   if (record.has_ended()) return "nothing more";
   if (seen.rule.exempt && !seen.rule.unmeant) return "exempts it from every act";
   if (verdict.act == control::Act::Tell) return rule_intends(seen, record.state);
-  const std::string what = fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
+  const std::string what = verdict.cause == control::Cause::Rule
+                               ? fmt::format("{}, because it matches", verb(verdict.act))
+                               : fmt::format("{}, because it is {}", verb(verdict.act), name(verdict.cause));
   if (!seen.rule.act) return fmt::format("would do this and only says so (dry run): {}", what);
   return verdict.acts_at <= now ? what + ", now" : fmt::format("{}, in {}", what, readable(verdict.acts_at - now));
 }

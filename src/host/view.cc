@@ -17,7 +17,7 @@ std::string ConnectionView::ending() const { return host::ending(seen.verdict, r
 
 std::vector<std::string> ConnectionView::evidence() const {
   std::vector<std::string> sentences;
-  for (const control::Ground& ground : seen.verdict.grounds.all()) sentences.push_back(sentence(ground));
+  for (const control::Ground& ground : seen.verdict.grounds.all()) sentences.push_back(sentence(ground, rule));
   return sentences;
 }
 

@@ -92,6 +92,7 @@ void Plane::look(Instant now) {
   sight.processes = static_cast<std::uint32_t>(processes.size());
   sight.all_processes_visible = sees_all_processes();
   sight.networks_closed = every_network_ ? networks_.look(processes, holders_->processes()) : 0;
+  sight.own_network_only = !every_network_;
   sight.networks = static_cast<std::uint32_t>(networks_.all().size());
   holders_->finish(sight.processes_closed == 0 && sight.all_processes_visible);
   prober_.put_back(*holders_);

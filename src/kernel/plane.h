@@ -31,6 +31,7 @@ struct Sight {
   std::uint32_t processes_closed = 0;  // of them: what they have open may not be seen
   std::uint32_t networks = 1;
   std::uint32_t networks_closed = 0;  // beside them: may not be entered
+  bool own_network_only = false;      // the others were not looked for
   bool all_processes_visible = true;  // false: /proc shows a part of this host's, as it does inside a container
   bool by_bpf = false;  // descriptors are listed by the kernel, references included; else by a walk of /proc
 };

@@ -60,9 +60,25 @@ class Words(unittest.TestCase):
         return file.name
 
     def test_a_policy_without_mistakes_is_said_to_have_none(self):
-        done = adieu("policy", "check", self.policy('profile = "linux"\n'))
+        done = adieu("policy", "check", self.policy('profile = "rfc9293"\n'))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r": no mistakes, 4 rules\n\Z")
+        self.assertRegex(done.stdout, r": no mistakes, 1 rule\n\Z")
+
+    def test_a_rule_that_would_act_and_never_does_on_the_kernels_connections_is_noted(self):
+        rule = '[[rule]]\nname = "{}"\nmatch = "{}state close-wait"\nprobing = {}\n{}\n'
+        tells, ends = 'when_gone = "tell"', 'always = "finish"'
+        file = self.policy(rule.format("asks", "", "true", tells) + rule.format("ends", "", "false", ends) +
+                           rule.format("tells", "", "false", tells) +
+                           rule.format("spares", "", "true", "exempt = true") +
+                           rule.format("means it", "plane kernel and ", "true", ends))
+        checked = adieu("policy", "check", file)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        self.assertEqual(checked.stdout.splitlines()[1:], [
+            f'note: rule {number} ("{name}"): never asks or ends the kernel\'s connections: its match does not say '
+            "`plane kernel`" for number, name in ((1, "asks"), (2, "ends"))])
+        marked = [line.split("  ")[0] for line in adieu("policy", "show", file).stdout.splitlines()
+                  if "; not the kernel's" in line]
+        self.assertEqual(marked, ["asks", "ends", "default"])
 
     def test_every_mistake_of_a_policy_has_a_line_and_up_does_not_start_by_it(self):
         file = self.policy("[default]\nprobes = 1\ninterval = 3\nproof_spann = 1\n")

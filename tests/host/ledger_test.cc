@@ -313,6 +313,28 @@ TEST(Ledger, KeepsEvidenceSoThatItCanBeJudgedAnew) {
   EXPECT_EQ(verdict_detail(d, plane::PlaneKind::Engine, 0xabc), kept[0].detail);
 }
 
+TEST(Ledger, NamesTheRuleThatEndsAConnection) {
+  control::Verdict verdict;
+  verdict.cause = control::Cause::Rule;
+  verdict.grounds.add(control::GroundKind::Acts, static_cast<std::uint64_t>(control::Cause::Rule));
+  Book book;
+  book.ledger.in_force(0xabc, {"billing forgets to close", "default"});
+  control::Decision d;
+  d.verdict = verdict;
+  d.evidence.state = State::CloseWait;
+  for (const std::uint32_t rule : {0U, 2U}) {  // and one that has no name
+    d.rule = rule;
+    ASSERT_TRUE(book.ledger.verdict(d, Instant{1}));
+  }
+  ASSERT_TRUE(book.ledger.commit());
+  const auto kept = book.entries({EntryKind::Verdict});
+  ASSERT_EQ(kept.size(), 2U);
+  EXPECT_NE(summary(kept[0]).find("rule \"billing forgets to close\" ends all that it matches"), std::string::npos)
+      << summary(kept[0]);
+  EXPECT_NE(summary(kept[1]).find("the rule ends all that it matches"), std::string::npos) << summary(kept[1]);
+  EXPECT_EQ(summary(kept[0]).find(", rule in"), std::string::npos) << summary(kept[0]);
+}
+
 TEST(Ledger, LeavesOutWhatIsNotKnown) {
   Book book;
   plane::Record record = ended_record();
