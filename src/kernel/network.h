@@ -37,7 +37,7 @@ struct Network {
   std::uint32_t inode = 0;
   Diag diag;
   NamespaceFile file;
-  std::uint32_t connections = 0;  // at the latest sweep: sockets outlive the processes that live there
+  std::uint32_t connections = 0;  // whole ones, at the latest sweep: they outlive the processes that live there
 };
 
 // This thread is in another network namespace for as long as this lives.

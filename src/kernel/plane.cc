@@ -27,7 +27,7 @@ void see_listener(void* context, const Socket& socket) {
 }
 void see(void* context, const Socket& socket) {
   Into& to = *static_cast<Into*>(context);
-  ++to.connections;
+  if (socket.is_whole) ++to.connections;
   Socket named = socket;
   named.key.network = to.network;
   to.sweep.see(named, to.control);
