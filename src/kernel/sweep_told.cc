@@ -22,6 +22,8 @@ bool may_leave_minisock(const BpfEvent& event, bool was_reset) {
 // An application that accepts does so within moments; who waits longer than the second is for the sweeps.
 constexpr Duration kAcceptSoon = milliseconds(200);
 constexpr Duration kAcceptPatience = seconds(30);
+// The kernel's timers of a minute fire up to some seconds late.
+constexpr Duration kTimerSlack = seconds(1);
 
 bool is_connecting(State state) { return state == State::SynSent || state == State::SynReceived; }
 
@@ -150,6 +152,7 @@ void Sweep::look_later(std::uint32_t slot) {
   Instant at = Instant::unknown();
   if (record.beside.timer == plane::OwnTimer::Quarantine) {
     at = record.beside.fires + kTick;
+    if (at <= now_) at = now_ + kTimerSlack;
   } else if (record.holder == plane::Holder::AcceptQueue && record.state_entered.is_known()) {
     const Duration waits = now_ - record.state_entered;
     if (waits < kAcceptPatience) at = now_ + later(waits, kAcceptSoon);

@@ -457,6 +457,16 @@ TEST(AMinisock, ThatIsStillThereIsAskedAboutAtItsNewTime) {
   EXPECT_FALSE(world.sweeper.poll_due());
 }
 
+TEST(AMinisock, WhoseTimerIsLateIsAskedAboutAgain) {
+  World world;
+  world.sweep({minisock(1, State::TimeWait, seconds(5))});
+  world.now = world.now + seconds(5) + kTick;
+  world.sweeper.hear(world.now);
+  ASSERT_TRUE(world.sweeper.poll_due());
+  world.see(minisock(1, State::TimeWait, Duration{}));
+  EXPECT_EQ(world.sweeper.next_due(), world.now + seconds(1));
+}
+
 TEST(AMinisock, EndsForTheReasonThatItsStateLeaves) {
   World world;
   world.sweep({minisock(1, State::TimeWait, seconds(5)), minisock(2, State::FinWait2, seconds(5))});
