@@ -453,7 +453,10 @@ TEST_F(Act, DoesNothingOnACommandThatDoesNotFit) {
   command = fits;
   command.silent = true;
   EXPECT_EQ(obey(command).outcome, Outcome::Unable);
-  EXPECT_EQ(obey(CommandKind::Probe, slot).outcome, Outcome::Unable);
+  command = fits;
+  command.kind = CommandKind::Probe;
+  command.form = ProbeForm::DataEcho;
+  EXPECT_EQ(obey(command).outcome, Outcome::Unable);
   EXPECT_EQ(error_of(pair.server), 0);
   EXPECT_EQ(writes(pair.client), 0);
   EXPECT_EQ(obey(fits).outcome, Outcome::Done);
