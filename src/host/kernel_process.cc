@@ -121,7 +121,7 @@ void KernelLoop::run() {
     const Instant now = host::now();
     if (earlier(next_hearing(), sweep_at_) <= now) hear(now);
     if (sweep_at_ <= now) sweep(now);
-    if (whole_) plane_.beat(now);
+    if (whole_) plane_.beat(host::now());  // later than `now` by what a sweep of a great many took
     plane_.take_commands(now, control_);
     link_.advance(now);
     if (table_.events_written() != events_told || table_.commands_taken() != commands_told) ring(seam_.wake_control());
