@@ -80,6 +80,14 @@ class Words(unittest.TestCase):
                   if "; not the kernel's" in line]
         self.assertEqual(marked, ["asks", "ends", "default"])
 
+    def test_show_says_where_more_answers_are_needed_than_the_kernel_is_asked_for(self):
+        rule = '[[rule]]\nname = "{}"\nmatch = "{}"\nprobes = {}\n'
+        file = self.policy(rule.format("many", "plane = kernel", 5) + rule.format("few", "plane kernel", 4) +
+                           rule.format("ours", "comm 'plane kernel'", 5))
+        noted = [line.split("  ")[0] for line in adieu("policy", "show", file).stdout.splitlines()
+                 if "; the kernel's never: N is above 4" in line]
+        self.assertEqual(noted, ["many"])
+
     def test_every_mistake_of_a_policy_has_a_line_and_up_does_not_start_by_it(self):
         file = self.policy("[default]\nprobes = 1\ninterval = 3\nproof_spann = 1\n")
         done = adieu("policy", "check", file)
