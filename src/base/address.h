@@ -35,15 +35,19 @@ struct Address {
   constexpr bool is_multicast_or_broadcast() const {
     return family() == Family::V4 ? octets[12] >= 224 : octets[0] == 0xff;
   }
+  // 127.0.0.0/8, ::1: it stays in its host.
+  constexpr bool is_loopback() const {
+    if (family() == Family::V4) return octets[12] == 127;
+    bool is_one = octets[15] == 1;
+    for (unsigned i = 0; i < 15; ++i) is_one = is_one && octets[i] == 0;
+    return is_one;
+  }
   // Nobody routes it between networks: private (RFC 1918, RFC 4193), shared (RFC 6598), link-local or loopback.
   constexpr bool is_private() const {
     const std::uint8_t* const o = octets.data();
-    if (family() == Family::V6) {
-      bool loopback = o[15] == 1;
-      for (unsigned i = 0; i < 15; ++i) loopback = loopback && o[i] == 0;
-      return loopback || (o[0] & 0xfe) == 0xfc || (o[0] == 0xfe && (o[1] & 0xc0) == 0x80);
-    }
-    return o[12] == 10 || o[12] == 127 || (o[12] == 172 && (o[13] & 0xf0) == 16) || (o[12] == 192 && o[13] == 168) ||
+    if (is_loopback()) return true;
+    if (family() == Family::V6) return (o[0] & 0xfe) == 0xfc || (o[0] == 0xfe && (o[1] & 0xc0) == 0x80);
+    return o[12] == 10 || (o[12] == 172 && (o[13] & 0xf0) == 16) || (o[12] == 192 && o[13] == 168) ||
            (o[12] == 100 && (o[13] & 0xc0) == 64) || (o[12] == 169 && o[13] == 254);
   }
   // The two halves as they are kept in the connection table; the byte order is this host's own business.

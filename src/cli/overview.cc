@@ -15,6 +15,7 @@
 #include "host/local_kernel.h"
 #include "host/network_seen.h"
 #include "host/sentences.h"
+#include "host/text.h"
 
 namespace adieu::cli {
 namespace {
@@ -113,17 +114,13 @@ void print_group(const Group& group) {
   if (const std::string step = step_of(group); !step.empty()) fmt::print("          do:  {}\n", step);
 }
 
-std::string counted(std::uint64_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
-}
-
 void print_sight(const std::optional<kernel::Sight>& sight) {
   if (!sight) return;
   const std::string_view remedy = ::geteuid() != 0 ? " Root sees more." : "";
   if (sight->processes_closed > 0)
     fmt::print("Not seen: what {} of {} processes have open.{}\n", sight->processes_closed, sight->processes, remedy);
   if (sight->networks_closed > 0)
-    fmt::print("Not seen: the connections of {}.{}\n", counted(sight->networks_closed, "other network namespace"),
+    fmt::print("Not seen: the connections of {}.{}\n", host::counted(sight->networks_closed, "other network namespace"),
                remedy);
   if (!sight->by_bpf)
     fmt::print("Descriptors by a walk of /proc: those in flight cannot be counted (BPF is not permitted).\n");
@@ -142,8 +139,8 @@ void print_for_people(const Overview& overview, const std::vector<Group>& groups
   if (never == 0)
     fmt::print("Nothing here stays for ever: every connection is open, or ends by itself.\n");
   else
-    fmt::print("{} in {} will never end by {}:\n", counted(never, "connection"), counted(never_groups, "group"),
-               never == 1 ? "itself" : "themselves");
+    fmt::print("{} in {} will never end by {}:\n", host::counted(never, "connection"),
+               host::counted(never_groups, "group"), never == 1 ? "itself" : "themselves");
   const std::size_t shown = all ? groups.size() : std::min(groups.size(), kGroupsOnAScreen);
   for (std::size_t i = 0; i < shown; ++i) {
     if (i == never_groups) fmt::print("{}\n", never_groups > 0 ? "Others:" : "They are:");
@@ -151,9 +148,9 @@ void print_for_people(const Overview& overview, const std::vector<Group>& groups
   }
   std::uint64_t more = 0;
   for (std::size_t i = shown; i < groups.size(); ++i) more += groups[i].connections;
-  if (more > 0) fmt::print("and {} in {} more: adieu --all\n", more, counted(groups.size() - shown, "group"));
+  if (more > 0) fmt::print("and {} in {} more: adieu --all\n", more, host::counted(groups.size() - shown, "group"));
   if (overview.unremarkable() > 0)
-    fmt::print("{} open both ways, and held.\n", counted(overview.unremarkable(), "connection"));
+    fmt::print("{} open both ways, and held.\n", host::counted(overview.unremarkable(), "connection"));
   if (!groups.empty()) {
     const plane::Record& first = groups.front().example.record;
     fmt::print("More on one: adieu why {} {}\n", host::text(first.local), host::text(first.remote));

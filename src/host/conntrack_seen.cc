@@ -18,13 +18,9 @@ namespace {
 using kernel::NamespaceFile;
 using kernel::Tuple;
 
-bool is_loopback(const Address& address) {
-  if (address.family() == Family::V4) return address.octets[12] == 127;
-  return address == Address{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-}
 // Such packets stay in their network: the same addresses in another one are somebody else's.
 bool leaves(const Tuple& tuple) {
-  return !is_loopback(tuple.destination.address) && tuple.source.address != tuple.destination.address;
+  return !tuple.destination.address.is_loopback() && tuple.source.address != tuple.destination.address;
 }
 
 void ask(const NamespaceFile& network, ConntrackIn in, ConntrackSeen& seen) {

@@ -319,9 +319,7 @@ Result<std::string> read_token(const std::string& file) {
 }
 
 Result<void> check_loopback(const Endpoint& endpoint) {
-  const auto& o = endpoint.address.octets;
-  const bool loopback = endpoint.address.family() == Family::V4 ? o[12] == 127 : text(endpoint.address) == "::1";
-  if (!loopback)
+  if (!endpoint.address.is_loopback())
     return failed(
         fmt::format("{} is no loopback address: the API speaks plain HTTP, so it is served at 127.0.0.1 or [::1] only; "
                     "put a proxy with TLS before it for others",

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "host/sentences.h"
+#include "host/text.h"
 
 namespace adieu::host {
 namespace {
@@ -300,9 +301,8 @@ std::string summary(const LedgerEntry& e) {
     }
     case EntryKind::Receipt: return fmt::format("{}{}: {}{}", spoken(member(detail, "command")), form, e.what, by);
     case EntryKind::End: {
-      const std::string questions = member(detail, "questions");
-      const std::string after =
-          questions.empty() ? "" : fmt::format(", after {} question{} of ours", questions, questions == "1" ? "" : "s");
+      const auto questions = detail.is_object() ? detail.value("questions", std::uint64_t{0}) : 0;
+      const std::string after = questions == 0 ? "" : ", after " + counted(questions, "question") + " of ours";
       return fmt::format("{} in {}{}{}", e.what, e.state, by, after);
     }
     case EntryKind::Note: return member(detail, "sentence");

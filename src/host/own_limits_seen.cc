@@ -52,10 +52,6 @@ bool is_orphan(const kernel::Socket& socket) { return socket.inode == 0 && is_se
 std::string in(Instant at, Instant now) { return "in " + readable(later(Duration{}, at - now)); }
 std::string about(Instant at, Instant now) { return at <= now ? std::string("now") : "in about " + readable(at - now); }
 
-std::string counted(std::uint64_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
-}
-
 std::string_view noun_of(const OwnLimitsSeen& seen) {
   if (seen.limit->by == LimitedBy::SynRetries) return "repeated SYN";
   if (seen.limit->by == LimitedBy::SynAckRetries) return "repeated SYN,ACK";

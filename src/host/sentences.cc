@@ -12,10 +12,6 @@ using control::Ends;
 using control::GroundKind;
 using control::Standing;
 
-std::string times(std::uint64_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : noun.ends_with('s') ? "es" : "s");
-}
-
 // What a rule does with it, and why: "ends it as gone", "ends all that it matches".
 std::string ends_it(std::uint64_t cause, std::string_view verb) {
   if (static_cast<control::Cause>(cause) == control::Cause::Rule) return fmt::format("{} all that it matches", verb);
@@ -37,25 +33,25 @@ std::string sentence(const control::Ground& ground, std::string_view rule) {
     case GroundKind::Ended: return fmt::format("it has ended: {}", named<EndReason>(n));
     case GroundKind::EndedByVerdict: return fmt::format("verdict {} commanded its end", n);
     case GroundKind::ResetAnswers:
-      return fmt::format("the reset came after {}: its answer, as far as can be told", times(n, "question"));
+      return fmt::format("the reset came after {}: its answer, as far as can be told", counted(n, "question"));
     case GroundKind::PlaneStopped:
       return fmt::format("its data plane has not moved for {}: what is known is older", span);
     case GroundKind::NotSynchronized: return fmt::format("in {} there is no peer to judge yet", named<State>(n));
     case GroundKind::HeardUnknown: return "its data plane cannot tell when it last heard the peer";
     case GroundKind::Heard: return fmt::format("an acceptable segment was heard {} ago", span);
     case GroundKind::Unanswered:
-      return fmt::format("{} unanswered, over {} of attended time", times(n, "question"), span);
-    case GroundKind::UnansweredEcho: return fmt::format("{} by data echo", times(n, "question"));
-    case GroundKind::UnansweredBare: return fmt::format("{} by bare probe", times(n, "question"));
+      return fmt::format("{} unanswered, over {} of attended time", counted(n, "question"), span);
+    case GroundKind::UnansweredEcho: return fmt::format("{} by data echo", counted(n, "question"));
+    case GroundKind::UnansweredBare: return fmt::format("{} by bare probe", counted(n, "question"));
     case GroundKind::UnansweredPending:
-      return fmt::format("{} by data or FIN that waits to be acknowledged", times(n, "question"));
-    case GroundKind::OnItsWay: return fmt::format("{} may still be answered", times(n, "question"));
+      return fmt::format("{} by data or FIN that waits to be acknowledged", counted(n, "question"));
+    case GroundKind::OnItsWay: return fmt::format("{} may still be answered", counted(n, "question"));
     case GroundKind::Spoiled:
-      return fmt::format("{} may have been answered while nobody attended, and {} not count", times(n, "question"),
+      return fmt::format("{} may have been answered while nobody attended, and {} not count", counted(n, "question"),
                          n == 1 ? "does" : "do");
     case GroundKind::Unattended: return fmt::format("{} in which nobody attended are not counted", span);
     case GroundKind::QuestionsMissing:
-      return fmt::format("a proof needs {} to stay unanswered", times(n, "more question"));
+      return fmt::format("a proof needs {} to stay unanswered", counted(n, "more question"));
     case GroundKind::TimeMissing: return fmt::format("a proof needs {} more of attended time", span);
     case GroundKind::FormUnused: return fmt::format("it has not been asked by {} yet", named<ProbeForm>(n));
     case GroundKind::SignsMayBeMissed: return "its plane may miss signs of life: it can never be proven gone";
@@ -68,10 +64,10 @@ std::string sentence(const control::Ground& ground, std::string_view rule) {
     case GroundKind::NotAskedUnable:
       return n == 0 ? "it is not asked now: its data plane has no question for it"
                     : fmt::format("it is not asked on: {} in a row is what its data plane allows",
-                                  times(n, "unanswered question"));
+                                  counted(n, "unanswered question"));
     case GroundKind::WindowClosed: return "the peer's window is closed";
     case GroundKind::PassedR1: return "retransmissions have passed R1 (RFC 9293 section 3.8.3)";
-    case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", times(n, "connection"), span);
+    case GroundKind::HostSilent: return fmt::format("its host is silent on {}, for {}", counted(n, "connection"), span);
     case GroundKind::HostHeard: return fmt::format("another connection to its host was heard {} ago", span);
     case GroundKind::LossMeasured:
       return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
@@ -86,13 +82,13 @@ std::string sentence(const control::Ground& ground, std::string_view rule) {
                  ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
                  : "the rule exempts it from every act";
     case GroundKind::OverBudget:
-      return fmt::format("{} are more than their budget, and it is the first to go", times(n, "orphan"));
+      return fmt::format("{} are more than their budget, and it is the first to go", counted(n, "orphan"));
     case GroundKind::Asked: return fmt::format("user {} asked for it", n);
     case GroundKind::Here: return fmt::format("here: {}", named<control::Wanted>(n));
     case GroundKind::HeldBy: return fmt::format("process {} has it open", n);
-    case GroundKind::HeldByMore: return fmt::format("{} have it open", times(n, "process"));
+    case GroundKind::HeldByMore: return fmt::format("{} processes have it open", n);
     case GroundKind::NotFound: return "nobody was found who has it open; not every process could be looked into";
-    case GroundKind::Unread: return fmt::format("its application has not read {}", times(n, "octet"));
+    case GroundKind::Unread: return fmt::format("its application has not read {}", counted(n, "octet"));
     case GroundKind::SoftError: return "a validated ICMP error has been heard since the peer was";
   }
   return "?";

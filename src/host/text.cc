@@ -64,6 +64,10 @@ std::string printable(std::string_view text) {
   return safe;
 }
 
+std::string counted(std::uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
 std::string readable(Duration duration) {
   const double s = duration.seconds();
   if (s < 0) return "-" + readable(Duration{-duration.ns});

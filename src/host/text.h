@@ -38,6 +38,8 @@ std::string hex16(std::uint64_t value);      // an incarnation: 16 hexadecimal d
 // What others chose to call themselves (programs, planes), for a terminal: whatever is not a printable ASCII character
 // becomes \\xNN, so that no name can move the cursor, turn the text around or spoil a column.
 std::string printable(std::string_view text);
+// "1 question", "2 questions".
+std::string counted(std::uint64_t n, std::string_view noun);
 // Rounded for a reader: "340 ms", "12.3 s", "4 min 10 s", "2 h 5 min", "30 d 2 h".
 std::string readable(Duration duration);
 

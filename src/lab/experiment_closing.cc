@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #include "host/clock.h"
+#include "host/text.h"
 #include "lab/experiment.h"
 
 namespace adieu::lab {
@@ -17,10 +18,6 @@ bool is_reset(const Heard& heard) { return heard.segment.rst; }
 bool is_any(const Heard&) { return true; }
 
 double number(const std::optional<Duration>& time) { return time ? time->seconds() : -1; }
-
-std::string times(std::size_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
 
 // "gone after 2.1 s", "FIN-WAIT-2 still after 6.0 s".
 std::string fate(Stage& stage, End& end, const std::optional<Duration>& gone, Instant since) {
@@ -56,7 +53,7 @@ Finding fin_wait_2_held(Stage& stage) {
   if (!gone) {
     end.peer.send_data(10);
     stage.until(seconds(1), [&] { return (read += end.it.receive().value_or(0)) >= 10; });
-    text += fmt::format("; then it read {}", times(read, "octet"));
+    text += fmt::format("; then it read {}", host::counted(read, "octet"));
   }
   return {text, gone.has_value(), {{"gone_s", number(gone)}, {"octets_read", static_cast<double>(read)}}};
 }
@@ -71,7 +68,7 @@ Finding fin_wait_2_orphan(Stage& stage) {
   const auto gone = stage.gone_after(end, since, stage.choose(seconds(10), milliseconds(3500)));
   const auto told = end.peer.count(since, is_any);
   return {fmt::format("{}; its peer was told nothing{}", fate(stage, end, gone, since),
-                      told == 0 ? "" : fmt::format(" but {}", times(told, "segment"))),
+                      told == 0 ? "" : fmt::format(" but {}", host::counted(told, "segment"))),
           gone && std::abs(gone->seconds() - kTimeout) < 1,
           {{"gone_s", number(gone)}}};
 }
@@ -177,7 +174,7 @@ Finding unanswered_fin(Stage& stage, End& end, bool held, Duration limit) {
   held ? end.it.shut_send() : end.it.close();
   const auto gone = stage.gone_after(end, since, limit);
   const auto fins = end.peer.count(since, is_fin);
-  std::string text = fmt::format("{}, FIN sent {}", fate(stage, end, gone, since), times(fins, "time"));
+  std::string text = fmt::format("{}, FIN sent {}", fate(stage, end, gone, since), host::counted(fins, "time"));
   if (held && gone && stage.is_kernel()) text += fmt::format(", {}", Stage::kernel(end).error());
   return {text, gone.has_value(), {{"gone_s", number(gone)}, {"fins", static_cast<double>(fins)}}};
 }
@@ -269,7 +266,7 @@ Finding closed_window(Stage& stage, End& end, Duration limit) {
   end.it.shut_send();
   const auto gone = stage.gone_after(end, since, limit);
   const auto asked = end.peer.count(since, [](const Heard& h) { return !h.segment.rst; });
-  return {fmt::format("{}; the peer answered {}", fate(stage, end, gone, since), times(asked, "probe")),
+  return {fmt::format("{}; the peer answered {}", fate(stage, end, gone, since), host::counted(asked, "probe")),
           gone.has_value(),
           {{"gone_s", number(gone)}, {"probes_answered", static_cast<double>(asked)}}};
 }
