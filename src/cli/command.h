@@ -112,7 +112,7 @@ void run_probe(const ProbeCommand& command);
 
 struct EndCommand {
   std::string run_dir;
-  std::vector<std::string> what;  // an ID, LOCAL and REMOTE, or the words of a filter
+  std::vector<std::string> what;  // IDs, LOCAL and REMOTE, or the words of a filter
   std::string how;                // "finish", "reset", "silent"; empty: what fits its state
   bool dry_run = false;
   bool all = false;  // of a dry run: each by itself

@@ -286,7 +286,7 @@ void add_what_people_command(CLI::App& app) {
       app, "end", "end connections: what is named or matched; status 1: they have ended, 0: none matched", run_end);
   add_run_dir_flag(*end, end_command->run_dir);
   end->add_option("connections", end_command->what,
-                  "an ID as `adieu ls` shows it, LOCAL REMOTE as address:port, or a filter as `ss` takes it")
+                  "IDs as `adieu ls` shows them, LOCAL REMOTE as address:port, or a filter as `ss` takes it")
       ->required()
       ->type_name("CONNECTION|FILTER");
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");

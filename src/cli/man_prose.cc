@@ -172,8 +172,9 @@ other is reset. What is told by `--dry-run` is what the application and the peer
 like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control
 plane is waited for: see adieu-probe(1).
 
-A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each. Of
-the kernel's connections the descriptor stays open: only the program can close it.
+A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each.
+Before several are ended, the same is told of the three largest such groups, and asked for a yes. Of the kernel's
+connections the descriptor stays open: only the program can close it.
 # EXIT STATUS
 0 nothing matched, or there is no such connection (said on standard error); 1 all of it was done, or had ended
 meanwhile; 2 trouble: something was not done.
