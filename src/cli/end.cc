@@ -64,6 +64,8 @@ std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient
 // was not found.
 void tell(const std::string& id, const host::ApiFailure& failure, const EndCommand& command, Tally& tally) {
   const std::string who = host::printable(id);
+  // Who does not answer about one answers about none of the rest.
+  if (failure.status == 0) throw Trouble(fmt::format("{}: {}", who, failure.text));
   if (failure.is_unknown() && are_named(command)) {
     fmt::print(stderr, "adieu: {}\n", failure.text);
   } else if (failure.is_unknown() || failure.has_ended()) {

@@ -161,7 +161,7 @@ class Words(unittest.TestCase):
         with tempfile.TemporaryDirectory() as run_dir:
             kernel = "`adieu up --plane kernel`"
             for command in (["ls"], ["why", "kernel/1.1"], ["watch", "--once"], ["log"], ["probe", "kernel/1.1"],
-                            ["end", "kernel/1.1"]):
+                            ["end", "kernel/1.1"], ["end", "--yes", *(f"kernel/{slot}.1" for slot in range(2000))]):
                 self.refused(*command, "--run-dir", run_dir, says="start one with " + kernel)
             # What a supervisor that was killed leaves behind: a lock that a living process holds.
             with open(run_dir + "/kernel.lock", "w") as lock:
