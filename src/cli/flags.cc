@@ -272,8 +272,7 @@ void add_what_people_command(CLI::App& app) {
   const auto [probe, probe_command] =
       add_command<ProbeCommand>(app, "probe",
                                 "ask a connection's peer for a sign, once; one that has forgotten it answers with a "
-                                "reset, which ends it; status 1: "
-                                "it answered, 0: it did not",
+                                "reset, which ends it; status 1: it answered, 0: it did not",
                                 run_probe);
   add_run_dir_flag(*probe, probe_command->run_dir);
   probe->add_option("connection", probe_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
