@@ -11,17 +11,16 @@ import json
 import os
 import pty
 import re
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = sys.argv.pop(1)
 FIN, RST = 0x01, 0x04
@@ -65,21 +64,9 @@ def outcome(call):
 class KernelEnd(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.TemporaryDirectory()
-        cls.run_dir = cls.directory.name + "/run"
-        cls.up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", cls.run_dir],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        up = cls.enterClassContext(Up(ADIEU, "--plane", "kernel"))
+        cls.run_dir, cls.adieu = up.run_dir, up.adieu
         cls.until(lambda: cls.adieu("ls", "--json").returncode in (0, 1), "adieu up answers")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.up.send_signal(signal.SIGTERM)
-        cls.up.communicate(timeout=20)
-        cls.directory.cleanup()
-
-    @classmethod
-    def adieu(cls, *words):
-        return subprocess.run([ADIEU, *words, "--run-dir", cls.run_dir], capture_output=True, text=True, timeout=30)
 
     @staticmethod
     def until(condition, what):
@@ -215,16 +202,9 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual(len(done.stderr.splitlines()), len(unknown))
 
     def test_what_may_match_is_counted_with_the_remedy(self):
-        with tempfile.TemporaryDirectory() as directory:  # an `adieu up` that is younger than the connections
-            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", directory], stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
-            try:
-                words = ["--dry-run", "--run-dir", directory, "age > 1h", "and", "sport", "=", f":{self.server_port}"]
-                done = self.until(lambda: "may match" in (done := subprocess.run(
-                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stderr and done, "its sweep")
-            finally:
-                up.send_signal(signal.SIGTERM)
-                up.wait(timeout=20)
+        words = ["end", "--dry-run", "age > 1h", "and", "sport", "=", f":{self.server_port}"]
+        with Up(ADIEU, "--plane", "kernel") as younger:  # than the connections
+            done = self.until(lambda: "may match" in (done := younger.adieu(*words)).stderr and done, "its sweep")
         self.assertEqual((done.returncode, done.stdout), (0, "no connection matches\n"))
         self.assertRegex(done.stderr, r"\A[12] more may match: [^\n]*\n\(age and eof [^\n]*`idle > \.\.\.`\)\n\Z")
 

@@ -24,6 +24,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
 WRITE = "--write" in sys.argv and not sys.argv.remove("--write")
@@ -563,11 +564,8 @@ class LostPeer(OtherNetwork):
         policy = os.path.join(directory.name, "policy.toml")
         with open(policy, "w") as file:
             file.write(POLICY)
-        cls.around = ("--run-dir", directory.name + "/run")
-        up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", "--policy", policy, *cls.around],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        cls.addClassCleanup(lambda: (up.terminate(), up.wait(10), up.stdout.close()))
-        assert up.stdout.readline().startswith("adieu: up"), "adieu up"
+        up = cls.enterClassContext(Up(ADIEU, "--plane", "kernel", "--sweep", "200ms", "--policy", policy))
+        cls.around = up.around
         cls.programs, cls.ends = {}, {}
         peers = Program("peers", PEERS, HERE, inside=cls.inside)
         cls.addClassCleanup(peers.end)

@@ -9,17 +9,16 @@ usage: no_bpf_test.py ADIEU
 import array
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = sys.argv.pop(1)
 IS_ROOT = os.getuid() == 0
@@ -28,34 +27,11 @@ KINDS = ("holders", "events", "end-of-stream", "guard")
 PATIENCE = 20
 
 
-class Up:
-    """`adieu up --plane kernel` as long as a `with` lasts."""
+class KernelUp(Up):
+    """Of the kernel's connections alone, which it looks at often."""
 
     def __init__(self, *words, through=()):
-        self.command = [*through, ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", *words]
-
-    def __enter__(self):
-        self.directory = tempfile.TemporaryDirectory()
-        self.around = ("--run-dir", self.directory.name + "/run")
-        self.errors = open(self.directory.name + "/errors", "w+", encoding="utf-8")
-        self.process = subprocess.Popen([*self.command, *self.around], stdout=subprocess.PIPE, stderr=self.errors,
-                                        text=True)
-        assert self.process.stdout.readline().startswith("adieu: up"), self.said()
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self.process.stdout.close()
-        self.errors.close()
-        self.directory.cleanup()
-
-    def said(self):
-        self.errors.seek(0)
-        return self.errors.read()
-
-    def adieu(self, *words):
-        return subprocess.run([ADIEU, *words, *self.around], capture_output=True, text=True, timeout=30)
+        super().__init__(ADIEU, "--plane", "kernel", "--sweep", "200ms", *words, through=through)
 
     def row(self, end, *, until):
         """What is known of the connection whose end `end` is, once `until` holds of it."""
@@ -132,7 +108,7 @@ class NoBpf(unittest.TestCase):
                 server.recv(9)
 
     def with_(self, *words, wanted, reason, in_flight, through=()):
-        with Up(*words, through=through) as up:
+        with KernelUp(*words, through=through) as up:
             self.left_unclosed(up, wanted)
             self.assertEqual(self.reason_of_a_reset(up), reason)
             self.in_flight(up, in_flight)
@@ -145,7 +121,7 @@ class NoBpf(unittest.TestCase):
 
     def without(self, kinds, **expected):
         """Less is loaded than with all of them; how much."""
-        with Up() as up:
+        with KernelUp() as up:
             full = up.programs_loaded()
         loaded, _ = self.with_("--no-bpf", kinds, **expected)
         self.assertLess(loaded, full)
