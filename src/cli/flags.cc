@@ -247,7 +247,7 @@ void add_log(CLI::App& app) {
       ->check(CLI::IsMember(kinds));
   log->add_option("--limit", command->limit, "at most so many, the newest")
       ->check(CLI::Range(1U, 1'000'000'000U))
-      ->capture_default_str();
+      ->default_str(fmt::format("{}", kLogLimit));
   log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
   log->add_flag("--json", command->json, "one JSON object a line");
 }

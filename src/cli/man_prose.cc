@@ -141,6 +141,8 @@ folder of a FILE that is called ledger.db.
 The receipt of a probe says that the question was sent. That it was answered is told by the verdict that follows, where
 one does: "suspect -> alive ... an acceptable segment was heard". A peer that was alive before and answers changes no
 verdict, and questions that change nothing share one row, so the ledger cannot count them.
+
+Where the 100 newest are not all, that is said on standard error, except with `--json` or `--limit`.
 # EXIT STATUS
 0 nothing found, 1 found, 2 trouble.
 # EXAMPLES

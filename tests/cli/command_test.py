@@ -13,6 +13,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -383,6 +384,23 @@ class Running(unittest.TestCase):
         self.assertEqual(self.log("engine/999.1", status=0), [])
         text = adieu("log", engine["id"], "--run-dir", self.directory.name).stdout
         self.assertRegex(text, r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  end +engine/[^\n]+ both closed[^\n]*\n\Z")
+
+    def test_a_log_that_leaves_older_entries_out_says_so(self):
+        def log(*flags):
+            return adieu("log", "--run-dir", self.directory.name, *flags)
+        self.assertEqual(log().stderr, "")
+        for _ in range(101):
+            with socket.create_connection(("10.77.0.2", 7), timeout=5) as peer:
+                peer.sendall(b"x")
+                self.assertEqual(peer.recv(100), b"x")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # no TIME-WAIT stays
+        deadline = time.monotonic() + 10
+        while len(self.log("--limit", "200", "--kind", "end")) < 101 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        done = log()
+        self.assertEqual(done.stderr, "(the newest 100; there are older ones: --limit N prints so many)\n")
+        self.assertEqual(done.stdout.splitlines(), log("--limit", "200").stdout.splitlines()[-100:])
+        self.assertEqual((len(self.log()), log("--limit", "100").stderr), (100, ""))
 
     def test_the_log_is_followed_and_outlives_who_wrote_it(self):
         follower = subprocess.Popen([ADIEU, "log", "--follow", "--json", "--kind", "end", "--run-dir",
