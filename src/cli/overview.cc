@@ -44,7 +44,7 @@ bool is_unremarkable(const host::ConnectionView& view) {
   const control::Verdict& verdict = view.seen.verdict;
   if (record.state != State::Established || record.attempts > 1 || host::data_waits(record)) return false;
   if (verdict.standing == control::Standing::Gone || verdict.standing == control::Standing::Suspect) return false;
-  return verdict.wanted == control::Wanted::HeldReading || verdict.wanted == control::Wanted::Unknown;
+  return verdict.wanted == control::Wanted::Held || verdict.wanted == control::Wanted::Unknown;
 }
 
 std::string program_of(const Group& group) {

@@ -76,7 +76,7 @@ class NoBpf(unittest.TestCase):
         """What is wanted of one whose program has read the end of the stream, and does not close it."""
         client, server, _, name = ends()
         with client, server:
-            up.row(name, until=lambda row: row["wanted"] == "held and reading")
+            up.row(name, until=lambda row: row["wanted"] == "held")
             client.shutdown(socket.SHUT_WR)
             self.assertEqual(server.recv(9), b"")
             up.row(name, until=lambda row: row["wanted"] == wanted)
