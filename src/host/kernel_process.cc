@@ -51,14 +51,19 @@ void tell_sight(const kernel::Sight& sight, OnceLog& once) {
   if (sight.processes_closed > 0)
     once.warn("processes",
               fmt::format("what {} of {} processes have open may not be seen: their connections seem to be "
-                          "held by nobody that is known (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are missing)",
+                          "held by nobody that is known (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are missing, or "
+                          "descriptors: ulimit -n)",
                           sight.processes_closed, sight.processes));
   else
     once.over("processes", "what every process has open can be seen");
+  if (!sight.all_processes_visible)
+    once.warn("process namespace",
+              "only processes of this process namespace are seen: who else has a connection open is not known");
   if (sight.networks_closed > 0)
-    once.warn("networks", fmt::format("{} network namespaces may not be entered (CAP_SYS_ADMIN is missing): the "
-                                      "connections in them are not seen",
-                                      sight.networks_closed));
+    once.warn("networks",
+              fmt::format("{} network namespaces may not be entered (CAP_SYS_ADMIN is missing, or descriptors: "
+                          "ulimit -n): the connections in them are not seen",
+                          sight.networks_closed));
   else
     once.over("networks", "all network namespaces can be entered");
 }
