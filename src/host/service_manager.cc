@@ -32,11 +32,12 @@ void tell_service_manager(std::string_view lines) {
   const Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   // Whoever is busy has a full queue for a moment.
   const timeval limit{.tv_sec = 1, .tv_usec = 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (socket) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   ssize_t sent = -1;
   do {
-    sent = ::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-                    bytes);
+    if (socket)
+      sent = ::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL,
+                      reinterpret_cast<const sockaddr*>(&address), bytes);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) log_warning(fmt::format("the service manager at {} cannot be told: {}", path, std::strerror(errno)));
 }
