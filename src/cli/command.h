@@ -5,6 +5,7 @@
 // 0, and Trouble, which main.cc turns into one line and status 2.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -74,12 +75,13 @@ struct WatchCommand {
 };
 void run_watch(const WatchCommand& command);
 
+inline constexpr unsigned kLogLimit = 100;  // where nobody sets one
 struct LogCommand {
   std::string run_dir;
   std::vector<std::string> what;  // an ID, or LOCAL and REMOTE; none: everything
   std::vector<std::string> kinds;
   Duration since;  // 0: whenever
-  unsigned limit = 100;
+  std::optional<unsigned> limit;
   bool follow = false;
   bool json = false;
 };
@@ -112,7 +114,7 @@ void run_probe(const ProbeCommand& command);
 
 struct EndCommand {
   std::string run_dir;
-  std::vector<std::string> what;  // an ID, LOCAL and REMOTE, or the words of a filter
+  std::vector<std::string> what;  // IDs, LOCAL and REMOTE, or the words of a filter
   std::string how;                // "finish", "reset", "silent"; empty: what fits its state
   bool dry_run = false;
   bool all = false;  // of a dry run: each by itself

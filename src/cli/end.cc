@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <span>
 #include <tuple>
@@ -11,6 +12,7 @@
 #include "cli/command.h"
 #include "host/api_client.h"
 #include "host/text.h"
+#include "host/view.h"
 
 namespace adieu::cli {
 namespace {
@@ -21,8 +23,8 @@ struct Tally {
   bool failed = false;
 };
 
-bool is_named(const EndCommand& command) {
-  return command.what.size() == 1 && host::parse_id(command.what[0]).has_value();
+bool are_named(const EndCommand& command) {
+  return std::ranges::all_of(command.what, [](const std::string& word) { return host::parse_id(word).has_value(); });
 }
 
 // The words as one filter: LOCAL REMOTE is the connection between them.
@@ -36,16 +38,16 @@ std::string filter_of(const std::vector<std::string>& what) {
 }
 
 // Of those that a filter asks what nobody knows of them: the answer is not that they do not match.
-void tell_unsure(std::uint64_t unsure, const std::string& filter, std::FILE* to) {
-  fmt::print(to, "{} more may match: what the filter asks of them is not known\n", unsure);
-  for (const std::string_view word : {"age", "eof"})
-    if (filter.contains(word))
-      return fmt::print(to, "(age and eof are not known of connections older than `adieu up`: ask for `idle > ...`)\n");
+void tell_unsure(std::uint64_t unsure, const std::string& filter) {
+  fmt::print(stderr, "{} more may match: what the filter asks of them is not known\n", unsure);
+  const auto parsed = host::parse_filter({filter});
+  if (parsed && parsed->needs_past())
+    fmt::print(stderr, "(age and eof are not known of connections older than `adieu up`: ask for `idle > ...`)\n");
 }
 
 // What is named or matched, and has not ended.
 std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient& api) {
-  if (is_named(command)) return {command.what[0]};
+  if (are_named(command)) return command.what;
   const std::string filter = filter_of(command.what);
   if (filter.empty()) throw Trouble("name a connection or a filter: to end everything is never meant");
   // First by itself, so that what is wrong with it is said of what was written.
@@ -54,7 +56,7 @@ std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient
   if (!found) throw Trouble(found.error().text);
   std::vector<std::string> ids;
   for (const host::ConnectionLine& line : found->connections) ids.push_back(line.id);
-  if (found->unsure > 0) tell_unsure(found->unsure, filter, stderr);
+  if (found->unsure > 0) tell_unsure(found->unsure, filter);
   return ids;
 }
 
@@ -62,7 +64,9 @@ std::vector<std::string> chosen(const EndCommand& command, const host::ApiClient
 // was not found.
 void tell(const std::string& id, const host::ApiFailure& failure, const EndCommand& command, Tally& tally) {
   const std::string who = host::printable(id);
-  if (failure.is_unknown() && is_named(command)) {
+  // Who does not answer about one answers about none of the rest.
+  if (failure.status == 0) throw Trouble(fmt::format("{}: {}", who, failure.text));
+  if (failure.is_unknown() && are_named(command)) {
     fmt::print(stderr, "adieu: {}\n", failure.text);
   } else if (failure.is_unknown() || failure.has_ended()) {
     fmt::print(command.json ? stderr : stdout, "{}: it had ended before\n", who);
@@ -126,18 +130,19 @@ void add(std::vector<Alike>& groups, const host::ProspectLines& one) {
     found->all.push_back(one);
 }
 
-void print(const Alike& group) {
+void print(std::FILE* to, const Alike& group) {
   constexpr std::size_t kExamples = 3;
-  if (group.all.size() == 1) return print(stdout, group.all.front());
+  if (group.all.size() == 1) return print(to, group.all.front());
   const host::ConnectionLine& first = group.said.connection;
-  fmt::print("{} connections{}   {}, {}\n", group.all.size(),
+  fmt::print(to, "{} connections{}   {}, {}\n", group.all.size(),
              group.said.comm.empty() ? "" : " of " + host::printable(group.said.comm), first.state, first.standing);
-  print_words(stdout, group.said);
+  print_words(to, group.said);
   for (const host::ProspectLines& one : std::span(group.all).first(std::min(group.all.size(), kExamples))) {
-    fmt::print("    ");
-    print_name(stdout, one.connection);
+    fmt::print(to, "    ");
+    print_name(to, one.connection);
   }
-  if (group.all.size() > kExamples) fmt::print("    and {} more: --all tells each\n", group.all.size() - kExamples);
+  if (group.all.size() > kExamples)
+    fmt::print(to, "    and {} more: --dry-run --all tells each\n", group.all.size() - kExamples);
 }
 
 Tally show(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
@@ -161,18 +166,25 @@ Tally show(const std::vector<std::string>& ids, const EndCommand& command, const
     else
       tally.failed = true;
   }
-  for (const Alike& group : groups) print(group);
+  for (const Alike& group : groups) print(stdout, group);
   return tally;
 }
 
 // Who is asked knows what he is asked: a screenful of it.
 void confirm(const std::vector<std::string>& ids, const EndCommand& command, const host::ApiClient& api) {
-  constexpr std::size_t kMostShown = 8;
+  constexpr std::size_t kMostShown = 3;
   if (::isatty(STDIN_FILENO) == 0)
     throw Trouble(fmt::format("{} connections match: say --yes, or look at them first with --dry-run", ids.size()));
-  for (const std::string& id : std::span(ids).first(std::min(ids.size(), kMostShown)))
-    if (const auto prospect = api.prospect(id, command.how)) print(stderr, prospect->value);
-  if (ids.size() > kMostShown) fmt::print(stderr, "and {} more: see --dry-run\n", ids.size() - kMostShown);
+  std::vector<Alike> groups;
+  for (const std::string& id : ids)
+    if (const auto prospect = api.prospect(id, command.how)) add(groups, prospect->value);
+  std::ranges::stable_sort(groups, std::greater{}, [](const Alike& group) { return group.all.size(); });
+  const std::size_t shown = std::min(groups.size(), kMostShown);
+  for (const Alike& group : std::span(groups).first(shown)) print(stderr, group);
+  std::size_t more = 0;
+  for (const Alike& group : std::span(groups).subspan(shown)) more += group.all.size();
+  if (more > 0)
+    fmt::print(stderr, "and {} more, of {}: see --dry-run\n", more, host::counted(groups.size() - shown, "kind"));
   fmt::print(stderr, "end {} connections? [y/N] ", ids.size());
   std::string answer;
   std::getline(std::cin, answer);

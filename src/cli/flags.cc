@@ -247,7 +247,7 @@ void add_log(CLI::App& app) {
       ->check(CLI::IsMember(kinds));
   log->add_option("--limit", command->limit, "at most so many, the newest")
       ->check(CLI::Range(1U, 1'000'000'000U))
-      ->capture_default_str();
+      ->default_str(fmt::format("{}", kLogLimit));
   log->add_flag("-f,--follow", command->follow, "then wait for more, until interrupted");
   log->add_flag("--json", command->json, "one JSON object a line");
 }
@@ -272,8 +272,7 @@ void add_what_people_command(CLI::App& app) {
   const auto [probe, probe_command] =
       add_command<ProbeCommand>(app, "probe",
                                 "ask a connection's peer for a sign, once; one that has forgotten it answers with a "
-                                "reset, which ends it; status 1: "
-                                "it answered, 0: it did not",
+                                "reset, which ends it; status 1: it answered, 0: it did not",
                                 run_probe);
   add_run_dir_flag(*probe, probe_command->run_dir);
   probe->add_option("connection", probe_command->what, "its ID as `adieu ls` shows it, or LOCAL REMOTE as address:port")
@@ -286,7 +285,7 @@ void add_what_people_command(CLI::App& app) {
       app, "end", "end connections: what is named or matched; status 1: they have ended, 0: none matched", run_end);
   add_run_dir_flag(*end, end_command->run_dir);
   end->add_option("connections", end_command->what,
-                  "an ID as `adieu ls` shows it, LOCAL REMOTE as address:port, or a filter as `ss` takes it")
+                  "IDs as `adieu ls` shows them, LOCAL REMOTE as address:port, or a filter as `ss` takes it")
       ->required()
       ->type_name("CONNECTION|FILTER");
   end->add_flag("--dry-run", end_command->dry_run, "only say what would be done, and who would see what");

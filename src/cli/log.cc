@@ -35,7 +35,7 @@ host::LedgerQuery query_of(const LogCommand& command) {
   }
   for (const std::string& kind : command.kinds) query.kinds.push_back(*host::parse_entry_kind(kind));
   if (command.since > Duration{}) query.since = host::wall_clock() - command.since.ns / 1000;
-  query.limit = command.limit;
+  query.limit = command.limit.value_or(kLogLimit);
   query.newest = true;
   return query;
 }
@@ -93,8 +93,14 @@ void run_log(const LogCommand& command) {
   std::vector<host::LedgerEntry> entries;
   if (ledger) {
     const std::uint64_t newest = ledger->newest();  // before: what comes meanwhile may be seen by both, never by none
+    const bool tells_of_more = !command.limit && !command.json;
+    if (tells_of_more) ++query.limit;
     entries = read(*ledger, query);
     query.after = entries.empty() ? newest : entries.back().number;
+    if (tells_of_more && entries.size() > kLogLimit) {
+      entries.erase(entries.begin());
+      fmt::print(stderr, "(the newest {}; there are older ones: --limit N prints so many)\n", kLogLimit);
+    }
   }
   for (const host::LedgerEntry& entry : entries) print(entry, command.json);
   if (command.follow) follow(path, query, command.json);

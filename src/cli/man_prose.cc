@@ -141,6 +141,8 @@ folder of a FILE that is called ledger.db.
 The receipt of a probe says that the question was sent. That it was answered is told by the verdict that follows, where
 one does: "suspect -> alive ... an acceptable segment was heard". A peer that was alive before and answers changes no
 verdict, and questions that change nothing share one row, so the ledger cannot count them.
+
+Where the 100 newest are not all, that is said on standard error, except with `--json` or `--limit`.
 # EXIT STATUS
 0 nothing found, 1 found, 2 trouble.
 # EXAMPLES
@@ -172,8 +174,9 @@ other is reset. What is told by `--dry-run` is what the application and the peer
 like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control
 plane is waited for: see adieu-probe(1).
 
-A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each. Of
-the kernel's connections the descriptor stays open: only the program can close it.
+A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each.
+Before several are ended, the same is told of the three largest such groups, and asked for a yes. Of the kernel's
+connections the descriptor stays open: only the program can close it.
 # EXIT STATUS
 0 nothing matched, or there is no such connection (said on standard error); 1 all of it was done, or had ended
 meanwhile; 2 trouble: something was not done.

@@ -44,7 +44,7 @@ bool is_unremarkable(const host::ConnectionView& view) {
   const control::Verdict& verdict = view.seen.verdict;
   if (record.state != State::Established || record.attempts > 1 || host::data_waits(record)) return false;
   if (verdict.standing == control::Standing::Gone || verdict.standing == control::Standing::Suspect) return false;
-  return verdict.wanted == control::Wanted::HeldReading || verdict.wanted == control::Wanted::Unknown;
+  return verdict.wanted == control::Wanted::Held || verdict.wanted == control::Wanted::Unknown;
 }
 
 std::string program_of(const Group& group) {
@@ -91,9 +91,9 @@ std::string cause_of(const Group& group) {
 }
 
 // Nothing has to be said of the caller's own network.
-std::string where_of(const Group& group) {
+std::string where_of(const Group& group, host::OtherNetworks& networks) {
   if (group.networks.size() > 1) return fmt::format("{} networks", group.networks.size());
-  return host::other_network(group.example.record);
+  return networks.name_of(group.example.record);
 }
 
 std::string ends_of(const Group& group) {
@@ -101,14 +101,14 @@ std::string ends_of(const Group& group) {
   return host::ending_in_short(view.seen.verdict, view.record, view.now);
 }
 
-void print_group(const Group& group) {
+void print_group(const Group& group, host::OtherNetworks& networks) {
   const host::ConnectionView& view = group.example;
   std::string facts =
       fmt::format("{:>9} {:<11} {}  {}", group.connections, name(view.record.state), program_of(group), peer_of(group));
   if (group.oldest > Duration{})
     facts += fmt::format("  oldest {}{}", group.oldest_is_bound ? "at least " : "", host::readable(group.oldest));
-  if (group.unread > 0) facts += fmt::format("  {} octets unread", group.unread);
-  if (const std::string where = where_of(group); !where.empty()) facts += "  in " + where;
+  if (group.unread > 0) facts += "  " + host::counted(group.unread, "octet") + " unread";
+  if (const std::string where = where_of(group, networks); !where.empty()) facts += "  in " + where;
   fmt::print("{}  ends {}\n", facts, ends_of(group));
   fmt::print("          why: {}\n", cause_of(group));
   if (const std::string step = step_of(group); !step.empty()) fmt::print("          do:  {}\n", step);
@@ -141,10 +141,11 @@ void print_for_people(const Overview& overview, const std::vector<Group>& groups
   else
     fmt::print("{} in {} will never end by {}:\n", host::counted(never, "connection"),
                host::counted(never_groups, "group"), never == 1 ? "itself" : "themselves");
+  host::OtherNetworks networks;
   const std::size_t shown = all ? groups.size() : std::min(groups.size(), kGroupsOnAScreen);
   for (std::size_t i = 0; i < shown; ++i) {
     if (i == never_groups) fmt::print("{}\n", never_groups > 0 ? "Others:" : "They are:");
-    print_group(groups[i]);
+    print_group(groups[i], networks);
   }
   std::uint64_t more = 0;
   for (std::size_t i = shown; i < groups.size(); ++i) more += groups[i].connections;
@@ -170,6 +171,7 @@ nlohmann::ordered_json processes_json(const Group& group) {
 }
 
 void print_json(const std::vector<Group>& groups) {
+  host::OtherNetworks networks;
   for (const Group& group : groups) {
     const host::ConnectionView& view = group.example;
     nlohmann::ordered_json line = {
@@ -190,7 +192,7 @@ void print_json(const std::vector<Group>& groups) {
                                                : nlohmann::ordered_json(nullptr)},
         {"oldest_is_bound", group.oldest_is_bound},
         {"networks", group.networks},
-        {"other_network", host::other_network(view.record)},
+        {"other_network", networks.name_of(view.record)},
         {"unread", group.unread},
         {"unsent", group.unsent},
         {"example", {{"local", host::text(view.record.local)}, {"remote", host::text(view.record.remote)}}}};

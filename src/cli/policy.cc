@@ -70,10 +70,9 @@ bool spares_the_kernel(const host::NamedPolicy& policy, std::uint32_t number) {
 
 // When whoever is asked is proven gone. By the kernel's keepalive no more questions are asked in a row than so.
 std::string proven_within(const host::NamedPolicy& policy, std::uint32_t number) {
-  const control::Rule& rule = policy.policy.rule(number);
+  const auto& [filter, rule] = policy.policy.clauses()[number];
   std::string within = host::readable(host::bound(rule));
-  const bool is_short = rule.probes_needed > limits::kKernelQuestions;
-  if (is_short && policy.matches[number].find("plane kernel") != std::string::npos)
+  if (rule.probes_needed > limits::kKernelQuestions && filter.names_plane())
     within += fmt::format("; by the kernel's keepalive alone never: N is above {}", limits::kKernelQuestions);
   return within;
 }

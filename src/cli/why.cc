@@ -142,7 +142,7 @@ void add_surroundings(Screen& screen, const host::CensusView& census, const host
     ++unshut_count;
     unshut = one;
   });
-  if (const std::string where = host::other_network(r); !where.empty()) screen.line("in", where);
+  if (const std::string where = host::OtherNetworks().name_of(r); !where.empty()) screen.line("in", where);
   screen.line("cause", host::cause_of(view.seen.verdict, r));
   add_holders(screen, r);
   if (other)

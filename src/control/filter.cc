@@ -147,6 +147,7 @@ bool Filter::uses(Op op) const {
 bool Filter::needs_standing() const { return uses(Op::Standing); }
 bool Filter::needs_processes() const { return uses(Op::Pid) || uses(Op::Comm); }
 bool Filter::names_plane() const { return uses(Op::Plane); }
+bool Filter::needs_past() const { return uses(Op::Age) || uses(Op::EndOfStream); }
 
 Instant Filter::next_change(const plane::Record& record, Instant now) const {
   Instant next = Instant::never();

@@ -121,6 +121,8 @@ class Filter {
   bool needs_standing() const;
   bool needs_processes() const;
   bool names_plane() const;
+  // It asks what only a plane knows that was there when it happened (age, eof).
+  bool needs_past() const;
   // The first instant after `now` at which the answer may change by time alone (age, idle); never(): it does not.
   Instant next_change(const plane::Record& record, Instant now) const;
 

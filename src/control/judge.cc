@@ -40,7 +40,7 @@ Wanted wanted_of(const Evidence& e) {
   const plane::Beside& beside = e.beside;
   if (beside.looked && beside.process == 0) return beside.looked_everywhere ? Wanted::Hidden : Wanted::NotFound;
   if (beside.inherited && (is_receiving_closed(e.state) || is_sending_closed(e.state))) return Wanted::Inherited;
-  if (!is_receiving_closed(e.state)) return Wanted::HeldReading;
+  if (!is_receiving_closed(e.state)) return Wanted::Held;
   switch (e.end_of_stream_read) {
     case plane::Known::Yes: return Wanted::EndOfStreamReadNotClosed;
     case plane::Known::No: return Wanted::EndOfStreamUnread;
@@ -374,7 +374,7 @@ std::string_view name(Standing standing) {
 std::string_view name(Wanted wanted) {
   switch (wanted) {
     case Wanted::Unknown: return "unknown";
-    case Wanted::HeldReading: return "held and reading";
+    case Wanted::Held: return "held";
     case Wanted::EndOfStreamUnread: return "held, end of stream unread";
     case Wanted::EndOfStreamReadNotClosed: return "held, end of stream read, not closed";
     case Wanted::AllReadNotClosed: return "held, nothing left to read, not closed";

@@ -30,7 +30,7 @@ inline constexpr unsigned kStandings = 6;
 // Does anyone here still want it?
 enum class Wanted : std::uint8_t {
   Unknown,
-  HeldReading,
+  Held,
   EndOfStreamUnread,
   EndOfStreamReadNotClosed,  // forgotten, or meant
   AllReadNotClosed,          // no octet is left unread; nobody can prove that the end after them was read

@@ -23,6 +23,16 @@ ApiFailure failure_of(const HttpAnswer& answer, const std::string& filter) {
   return {printable(fmt::format("the filter `{}`, {}: {}", filter, where, error.sentence)), answer.status};
 }
 
+// What was answered with status 200.
+ApiResult<std::string> good(Result<HttpAnswer> answer, const RunDir& run_dir, const std::string& filter = {}) {
+  if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
+  if (answer->status == kNobodyListens)
+    return std::unexpected(ApiFailure{
+        fmt::format("no control plane answers at {}: {}", run_dir.api(), how_to_start(run_dir)), kNobodyListens});
+  if (answer->status != 200) return std::unexpected(failure_of(*answer, filter));
+  return std::move(answer->body);
+}
+
 std::string target(const std::string& id, const char* act) {
   return fmt::format("/v1/connections/{}/{}", url_encoded(id), act);
 }
@@ -44,18 +54,13 @@ ApiResult<Answered<T>> read(ApiResult<std::string> answer, Result<T> (*parse)(st
 Duration ApiClient::patience() const { return Lock::holder(run_dir_.lock("supervisor")) ? kComesBack : Duration{}; }
 
 ApiResult<void> ApiClient::look_for_life() const {
-  const auto answer = http_get(run_dir_.api(), "/v1/status", kSignOfLife, patience());
-  if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
-  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
-  return {};
+  const auto status = good(http_get(run_dir_.api(), "/v1/status", kSignOfLife, patience()), run_dir_);
+  return status ? ApiResult<void>() : std::unexpected(status.error());
 }
 
 ApiResult<std::string> ApiClient::order(const std::string& target, const std::string& body, Duration limit) const {
   if (auto life = look_for_life(); !life) return std::unexpected(life.error());
-  const auto answer = http_post(run_dir_.api(), target, body, limit, patience());
-  if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
-  if (answer->status != 200) return std::unexpected(failure_of(*answer, {}));
-  return answer->body;
+  return good(http_post(run_dir_.api(), target, body, limit, patience()), run_dir_);
 }
 
 ApiResult<ConnectionLines> ApiClient::connections(const std::string& filter) const {
@@ -65,10 +70,9 @@ ApiResult<ConnectionLines> ApiClient::connections(const std::string& filter) con
   do {
     std::string where = "/v1/connections?limit=1000&filter=" + url_encoded(filter);
     if (!after.empty()) where += "&after=" + url_encoded(after);
-    const auto answer = http_get(run_dir_.api(), where, kListLimit, patience());
-    if (!answer) return std::unexpected(ApiFailure{answer.error().text, 0});
-    if (answer->status != 200) return std::unexpected(failure_of(*answer, filter));
-    auto page = parse_connections(answer->body);
+    const auto answer = good(http_get(run_dir_.api(), where, kListLimit, patience()), run_dir_, filter);
+    if (!answer) return std::unexpected(answer.error());
+    auto page = parse_connections(*answer);
     if (!page) return std::unexpected(ApiFailure{page.error().text, 0});
     after = page->next;
     all.unsure += page->unsure;

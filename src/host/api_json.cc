@@ -6,19 +6,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
 #include "host/json.h"
+#include "host/json_values.h"
 #include "host/sentences.h"
 
 namespace adieu::host {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json in_seconds(Duration duration) {
   return duration == Duration::max() ? Json(nullptr) : Json(static_cast<double>(duration.ns) / 1e9);
@@ -151,8 +147,7 @@ std::string connections_json(const std::vector<ConnectionView>& connections, con
     if (&view != &connections.front()) out += ',';
     out += connection_json(view);
   }
-  return out + R"(],"next":)" + line(next.empty() ? Json(nullptr) : Json(next)) +
-         fmt::format(R"(,"unsure":{}}})", unsure);
+  return out + R"(],"next":)" + line(text_or_null(next)) + fmt::format(R"(,"unsure":{}}})", unsure);
 }
 
 std::string policy_json(const NamedPolicy& named) {
@@ -182,7 +177,7 @@ std::string receipt_json(const Receipt& receipt) {
                {"verdict", receipt.verdict},
                {"heard", receipt.heard ? Json(*receipt.heard) : Json(nullptr)},
                {"heard_after_s", receipt.heard_after_s ? Json(*receipt.heard_after_s) : Json(nullptr)},
-               {"ended", receipt.ended.empty() ? Json(nullptr) : Json(receipt.ended)}});
+               {"ended", text_or_null(receipt.ended)}});
 }
 
 std::string prospect_json(const ConnectionView& view, const Prospect& prospect) {

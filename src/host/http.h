@@ -90,12 +90,13 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
+inline constexpr int kNobodyListens = 0;
 struct HttpAnswer {
-  int status = 0;
+  int status = kNobodyListens;
   std::string body;
 };
 // One request to a unix socket. `limit`: for the answer to begin. `patience`: while nobody listens there, and so
-// nothing was sent, it is tried again for so long; a GET also when whoever had taken it died.
+// nothing was sent, it is tried again for so long (then: kNobodyListens); a GET also when whoever had taken it died.
 Result<HttpAnswer> http_get(const std::string& socket, const std::string& target, Duration limit,
                             Duration patience = {});
 Result<HttpAnswer> http_post(const std::string& socket, const std::string& target, const std::string& body,

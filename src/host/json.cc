@@ -1,16 +1,13 @@
 // The objects' members, in the order in which people read them. Ages are in seconds; null is "not known".
 #include "host/json.h"
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
 
+#include "host/json_values.h"
 #include "host/sentences.h"
 
 namespace adieu::host {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 Json age(Instant at, Instant now) {
   if (!at.is_known() || !now.is_known()) return nullptr;
@@ -79,10 +76,8 @@ Json object(const LedgerVerdict& v) {
 Json holders(const std::vector<HolderSeen>& open_in) {
   Json all = Json::array();
   for (const HolderSeen& one : open_in)
-    all.push_back({{"pid", one.process},
-                   {"comm", one.comm},
-                   {"descriptors", one.descriptors},
-                   {"unit", one.unit.empty() ? Json(nullptr) : Json(one.unit)}});
+    all.push_back(
+        {{"pid", one.process}, {"comm", one.comm}, {"descriptors", one.descriptors}, {"unit", text_or_null(one.unit)}});
   return all;
 }
 
@@ -92,7 +87,6 @@ Json tuple(const kernel::Tuple& tuple) {
 Json traffic(const std::optional<kernel::Traffic>& seen) {
   return seen ? Json{{"packets", seen->packets}, {"octets", seen->octets}} : Json(nullptr);
 }
-Json text_or_null(std::string text) { return text.empty() ? Json(nullptr) : Json(std::move(text)); }
 
 Json object(const ConntrackSeen& seen, const ConnectionView& view) {
   Json entries = Json::array();
@@ -149,12 +143,9 @@ Json object(const OwnLimitsSeen& seen, const ConnectionView& view) {
           {"warning", text_or_null(seen.warning)}};
 }
 
-// An unlucky byte in a name becomes U+FFFD, so it never throws; all is ASCII, so that no name can speak to a terminal.
-std::string line(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); }
-
 }  // namespace
 
-std::string connection_json(const ConnectionView& view) { return line(object(view)); }
+std::string connection_json(const ConnectionView& view) { return line(object(view), true); }
 
 std::string explanation_json(const ConnectionView* view, const LedgerConnection& ledger,
                              const std::vector<HolderSeen>* open_in, const ConntrackSeen* conntrack,
@@ -194,7 +185,7 @@ std::string explanation_json(const ConnectionView* view, const LedgerConnection&
   json["end"] = nullptr;
   if (ledger.end)
     json["end"] = {{"reason", ledger.end->reason}, {"verdict", ledger.end->verdict}, {"wall_us", ledger.end->wall}};
-  return line(json);
+  return line(json, true);
 }
 
 }  // namespace adieu::host

@@ -1,4 +1,4 @@
-// Connections as JSON, one object a line (NDJSON). json.cc and ledger_json.cc know nlohmann/json.
+// Connections as JSON, one object a line (NDJSON). json_values.h says who knows nlohmann/json.
 //
 // What lives here: the objects that `adieu ls --json` and `adieu why --json` print. What does not: reading JSON.
 #pragma once

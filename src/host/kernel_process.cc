@@ -51,14 +51,19 @@ void tell_sight(const kernel::Sight& sight, OnceLog& once) {
   if (sight.processes_closed > 0)
     once.warn("processes",
               fmt::format("what {} of {} processes have open may not be seen: their connections seem to be "
-                          "held by nobody that is known (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are missing)",
+                          "held by nobody that is known (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are missing, or "
+                          "descriptors: ulimit -n)",
                           sight.processes_closed, sight.processes));
   else
     once.over("processes", "what every process has open can be seen");
+  if (!sight.all_processes_visible)
+    once.warn("process namespace",
+              "only processes of this process namespace are seen: who else has a connection open is not known");
   if (sight.networks_closed > 0)
-    once.warn("networks", fmt::format("{} network namespaces may not be entered (CAP_SYS_ADMIN is missing): the "
-                                      "connections in them are not seen",
-                                      sight.networks_closed));
+    once.warn("networks",
+              fmt::format("{} network namespaces may not be entered (CAP_SYS_ADMIN is missing, or descriptors: "
+                          "ulimit -n): the connections in them are not seen",
+                          sight.networks_closed));
   else
     once.over("networks", "all network namespaces can be entered");
 }
@@ -124,7 +129,7 @@ void KernelLoop::run() {
     const Instant now = host::now();
     if (earlier(next_hearing(), sweep_at_) <= now) hear(now);
     if (sweep_at_ <= now) sweep(now);
-    if (whole_) plane_.beat(now);
+    if (whole_) plane_.beat(host::now());  // later than `now` by what a sweep of a great many took
     plane_.take_commands(now, control_);
     link_.advance(now);
     if (table_.events_written() != events_told || table_.commands_taken() != commands_told) ring(seam_.wake_control());
@@ -185,7 +190,7 @@ plane::TableSetup kernel_table() {
   plane::TableSetup setup;
   setup.kind = plane::PlaneKind::Kernel;
   setup.incarnation = random_number();
-  setup.first_generation = static_cast<std::uint32_t>(1 + random_number() % 9999);  // people read it
+  setup.first_generation = static_cast<std::uint32_t>(1 + random_number() % 999);  // people read it
   setup.abilities = kernel::kAbilities;
   setup.capacity = {.slots = kSlots, .beside = true};
   setup.name = "kernel";

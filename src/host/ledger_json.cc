@@ -9,21 +9,17 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <type_traits>
 
+#include "host/json_values.h"
 #include "host/sentences.h"
 #include "host/text.h"
 
 namespace adieu::host {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Comm = decltype(plane::Beside::comm);
-
-// What an unlucky byte in a plane's name becomes; it never throws.
-std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json json_of(Instant at) {
   if (at == Instant::never()) return "never";
@@ -194,7 +190,6 @@ std::string member(const Json& detail, const char* name) {
   return found->is_string() ? found->get<std::string>() : line(*found);
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 Json number_or_null(std::uint64_t number) { return number == 0 ? Json(nullptr) : Json(number); }
 
 }  // namespace

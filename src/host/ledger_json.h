@@ -1,7 +1,7 @@
 // What an entry of the ledger says: evidence in JSON, there and back; a whole entry as JSON and in words.
 //
 // What lives here: the members' names. What does not: tables (ledger.cc), connections as JSON (json.h).
-// ledger_json.cc knows nlohmann/json, as json.cc does: what is kept and what is shown change for different reasons.
+// It stands apart from json.h because what is kept and what is shown change for different reasons.
 #pragma once
 
 #include <cstdint>

@@ -19,6 +19,7 @@ Result<LocalKernel> sweep_kernel() {
   if (!plane) return failed(why_unlisted(plane.error()));
   if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
   if (auto swept = plane->look_and_sweep(now(), seam->control()); !swept) return failed(why_unlisted(swept.error()));
+  plane->beat(now());  // a look at a great many takes longer than a plane may be silent
 
   const auto descriptors = seam->descriptors();
   auto table_memory = Mapping::of(descriptors[0], plane::table_bytes(setup.capacity), Mapping::Access::Read);

@@ -41,18 +41,23 @@ kernel::NamespaceFile network_of(const ConnectionView& view) {
   return {};
 }
 
-std::string other_network(const plane::Record& record) {
+std::string OtherNetworks::unit_in(std::uint32_t network) {
+  if (!is_looked_up_)
+    for (const std::uint32_t process : kernel::all_processes())
+      if (std::string& unit = units_[network_of(process).inode()]; unit.empty()) unit = unit_of(process);
+  is_looked_up_ = true;
+  return units_[network];
+}
+
+std::string OtherNetworks::name_of(const plane::Record& record) {
   const std::uint32_t wanted = record.beside.network;
   const std::uint32_t own = own_network();
   if (wanted == 0 || own == 0 || wanted == own) return {};
-  const auto named = [wanted](std::uint32_t process) {
-    return process != 0 && network_of(process).inode() == wanted ? unit_of(process) : std::string{};
-  };
-  std::string unit = named(record.beside.process);
+  const std::uint32_t holder = record.beside.process;
   // Nobody may have it open, and the first who lives there is as good.
-  if (unit.empty() && record.beside.process == 0)
-    for (const std::uint32_t process : kernel::all_processes())
-      if (unit = named(process); !unit.empty()) break;
+  std::string unit = holder == 0                            ? unit_in(wanted)
+                     : network_of(holder).inode() == wanted ? unit_of(holder)
+                                                            : std::string{};
   if (unit.empty()) return fmt::format("network namespace {}", wanted);
   return "the network of " + printable(shortened(std::move(unit)));
 }

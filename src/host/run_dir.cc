@@ -141,12 +141,9 @@ std::string how_to_start(const RunDir& run_dir) {
   if (!left.empty())
     return fmt::format(
         "its supervisor is dead, but these go on: {}; a new `{}` with this run directory takes them over", left, up);
-  if (run_dir.path() == kSystemPath)
-    return "start one with `systemctl start adieu` or `adieu up --plane kernel`, which makes no network device, or "
-           "name "
-           "its directory with --run-dir";
-  return "start one with `adieu up --plane kernel`, which makes no network device, or name its directory with "
-         "--run-dir";
+  return fmt::format(
+      "start one with {}`adieu up --plane kernel`, which makes no network device, or name its directory with --run-dir",
+      run_dir.path() == kSystemPath ? "`systemctl start adieu` or " : "");
 }
 
 Result<IsnKey> isn_key(const RunDir& run_dir, Duration segment_lifetime) {

@@ -230,7 +230,7 @@ std::string cause_in_close_wait(const control::Verdict& verdict) {
     case control::Wanted::AllReadNotClosed:
       return "the peer has closed, no octet is left to read, and the program has not closed: forgotten, or meant";
     case control::Wanted::Unknown:
-    case control::Wanted::HeldReading:
+    case control::Wanted::Held:
     case control::Wanted::AcceptQueue:
     case control::Wanted::Inherited:
     case control::Wanted::Hidden:

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -28,10 +29,17 @@ void tell_service_manager(std::string_view lines) {
   std::memcpy(address.sun_path, path.data(), path.size());
   if (path[0] == '@') address.sun_path[0] = '\0';
   const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  const Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket || ::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL,
-                          reinterpret_cast<const sockaddr*>(&address), bytes) < 0)
-    log_warning(fmt::format("the service manager at {} cannot be told: {}", path, std::strerror(errno)));
+  const Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  // Whoever is busy has a full queue for a moment.
+  const timeval limit{.tv_sec = 1, .tv_usec = 0};
+  if (socket) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  ssize_t sent = -1;
+  do {
+    if (socket)
+      sent = ::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL,
+                      reinterpret_cast<const sockaddr*>(&address), bytes);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) log_warning(fmt::format("the service manager at {} cannot be told: {}", path, std::strerror(errno)));
 }
 
 }  // namespace adieu::host

@@ -6,7 +6,8 @@
 
 namespace adieu::host {
 
-// "READY=1", "STATUS=...", a line each. Nothing is said where nobody asked ($NOTIFY_SOCKET), and nobody waits.
+// "READY=1", "STATUS=...", a line each. Nothing is said where nobody asked ($NOTIFY_SOCKET). A manager that takes
+// nothing is waited for, a second at the most.
 void tell_service_manager(std::string_view lines);
 
 }  // namespace adieu::host

@@ -163,9 +163,7 @@ std::expected<void, Error> Plane::sweep(Instant now, const plane::ControlView& c
   sweep_->begin(now);
   for (Network& network : networks_.all())
     if (auto seen = see_all(network, control); !seen) return seen;
-  if (auto seen = see_rest(control); !seen) return seen;
-  table_->beat(now);
-  return {};
+  return see_rest(now, control);
 }
 
 std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::ControlView& control) {
@@ -179,10 +177,10 @@ std::expected<void, Error> Plane::look_and_sweep(Instant now, const plane::Contr
   for (Network& network : networks_.all())
     if (network.inode != own.network)
       if (auto seen = see_all(network, control); !seen) return seen;
-  return see_rest(control);
+  return see_rest(now, control);
 }
 
-std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
+std::expected<void, Error> Plane::see_rest(Instant now, const plane::ControlView& control) {
   take_told();  // why those ended that closed during the dump
   // A dump can miss a socket that is there (sock_diag.h): it is gone when the kernel does not know its name either. One
   // whose network is no more is gone with it.
@@ -200,6 +198,7 @@ std::expected<void, Error> Plane::see_rest(const plane::ControlView& control) {
     }
   }
   sweep_->finish();
+  beat(now);
   return {};
 }
 

@@ -104,7 +104,7 @@ class Plane {
   bool take_told();
   void look_again(const SocketKey& key, const plane::ControlView& control);
   std::expected<void, Error> see_all(Network& network, const plane::ControlView& control);
-  std::expected<void, Error> see_rest(const plane::ControlView& control);
+  std::expected<void, Error> see_rest(Instant now, const plane::ControlView& control);
   plane::Abilities able() const;
 
   struct Pending;

@@ -41,12 +41,13 @@ std::uint32_t socket_inode(int directory, const char* name) {
   return number_of<std::uint32_t>(text).value_or(0);
 }
 
-// False: not permitted. A process that has gone meanwhile had nothing open any more.
+// False: not permitted, or we have too much open ourselves. A process that has gone meanwhile had nothing open any
+// more.
 bool walk_process(std::uint32_t process, VisitHolding visit, void* context) {
   std::array<char, 32> path{};
   std::snprintf(path.data(), path.size(), "/proc/%u/fd", process);
   const int file = ::open(path.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return errno != EACCES && errno != EPERM;
+  if (file < 0) return errno == ENOENT || errno == ESRCH;
   const Directory directory(::fdopendir(file));
   if (!directory) return false;
   while (const dirent* const entry = ::readdir(directory.get())) {
@@ -73,6 +74,10 @@ std::vector<std::uint32_t> all_processes() {
 
 std::uint32_t walk_proc(VisitHolding visit, void* context, std::vector<std::uint32_t>& processes) {
   processes = all_processes();
+  if (processes.empty()) {  // not even ourselves
+    processes.push_back(static_cast<std::uint32_t>(::getpid()));
+    return 1;
+  }
   std::uint32_t closed = 0;
   for (const std::uint32_t process : processes)
     if (!walk_process(process, visit, context)) ++closed;

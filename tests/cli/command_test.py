@@ -13,6 +13,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,14 @@ class Words(unittest.TestCase):
         marked = [line.split("  ")[0] for line in adieu("policy", "show", file).stdout.splitlines()
                   if "; not the kernel's" in line]
         self.assertEqual(marked, ["asks", "ends", "default"])
+
+    def test_show_says_where_more_answers_are_needed_than_the_kernel_is_asked_for(self):
+        rule = '[[rule]]\nname = "{}"\nmatch = "{}"\nprobes = {}\n'
+        file = self.policy(rule.format("many", "plane = kernel", 5) + rule.format("few", "plane kernel", 4) +
+                           rule.format("ours", "comm 'plane kernel'", 5))
+        noted = [line.split("  ")[0] for line in adieu("policy", "show", file).stdout.splitlines()
+                 if "; by the kernel's keepalive alone never: N is above 4" in line]
+        self.assertEqual(noted, ["many"])
 
     def test_every_mistake_of_a_policy_has_a_line_and_up_does_not_start_by_it(self):
         file = self.policy("[default]\nprobes = 1\ninterval = 3\nproof_spann = 1\n")
@@ -153,7 +162,7 @@ class Words(unittest.TestCase):
         with tempfile.TemporaryDirectory() as run_dir:
             kernel = "`adieu up --plane kernel`"
             for command in (["ls"], ["why", "kernel/1.1"], ["watch", "--once"], ["log"], ["probe", "kernel/1.1"],
-                            ["end", "kernel/1.1"]):
+                            ["end", "kernel/1.1"], ["end", "--yes", *(f"kernel/{slot}.1" for slot in range(2000))]):
                 self.refused(*command, "--run-dir", run_dir, says="start one with " + kernel)
             # What a supervisor that was killed leaves behind: a lock that a living process holds.
             with open(run_dir + "/kernel.lock", "w") as lock:
@@ -375,6 +384,23 @@ class Running(unittest.TestCase):
         self.assertEqual(self.log("engine/999.1", status=0), [])
         text = adieu("log", engine["id"], "--run-dir", self.directory.name).stdout
         self.assertRegex(text, r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  end +engine/[^\n]+ both closed[^\n]*\n\Z")
+
+    def test_a_log_that_leaves_older_entries_out_says_so(self):
+        def log(*flags):
+            return adieu("log", "--run-dir", self.directory.name, *flags)
+        self.assertEqual(log().stderr, "")
+        for _ in range(101):
+            with socket.create_connection(("10.77.0.2", 7), timeout=5) as peer:
+                peer.sendall(b"x")
+                self.assertEqual(peer.recv(100), b"x")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # no TIME-WAIT stays
+        deadline = time.monotonic() + 10
+        while len(self.log("--limit", "200", "--kind", "end")) < 101 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        done = log()
+        self.assertEqual(done.stderr, "(the newest 100; there are older ones: --limit N prints so many)\n")
+        self.assertEqual(done.stdout.splitlines(), log("--limit", "200").stdout.splitlines()[-100:])
+        self.assertEqual((len(self.log()), log("--limit", "100").stderr), (100, ""))
 
     def test_the_log_is_followed_and_outlives_who_wrote_it(self):
         follower = subprocess.Popen([ADIEU, "log", "--follow", "--json", "--kind", "end", "--run-dir",

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network, may_make_interfaces  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
 IS_ROOT = "--root" in sys.argv and not sys.argv.remove("--root")  # of the machine, not of a user namespace of our own
@@ -96,25 +96,6 @@ def adieu(*arguments, **more):
     environment = {key: value for key, value in os.environ.items() if key != "ADIEU_RUN_DIR"}
     return subprocess.run([more.pop("program", ADIEU), *arguments], capture_output=True, text=True, timeout=30,
                           env=environment, **more)
-
-
-class Up:
-    """`adieu up`, ready, for as long as this is entered; its run directory."""
-
-    def __init__(self, plane, directory, *more):
-        self.run_dir = directory + "/run"
-        self.process = subprocess.Popen([ADIEU, "up", "--plane", plane, "--run-dir", self.run_dir, *more],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        for line in self.process.stdout:
-            if "adieu: up" in line:
-                return self.run_dir
-        raise AssertionError(self.process.communicate(timeout=20)[1])
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=20)
 
 
 class MiddleOfAConnection(unittest.TestCase):
@@ -228,20 +209,20 @@ class MiddleOfAConnection(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             with open(directory + "/policy.toml", "w") as file:
                 file.write('[[rule]]\nname = "asks"\nmatch = "plane kernel"\ninterval = "2s"\n')
-            with Up("kernel", directory, "--policy", directory + "/policy.toml") as run_dir:
-                self.why(client, "--run-dir", run_dir, says=["; the rule asks every 2s: it stays\n"])
+            with Up(ADIEU, "--plane", "kernel", "--policy", directory + "/policy.toml") as up:
+                self.why(client, *up.around, says=["; the rule asks every 2s: it stays\n"])
 
     @unittest.skipUnless(may_make_interfaces(), "SKIPPED, NOT TESTED: no TUN device is permitted here")
     def test_an_engine_behind_conntrack(self):
-        with tempfile.TemporaryDirectory() as directory, Up("engine", directory) as run_dir:
+        with Up(ADIEU, "--plane", "engine") as up:
             client = socket.create_connection(("10.77.0.2", 7))
             self.addCleanup(client.close)
             late = time.monotonic() + PATIENCE
             engines = []
             while not engines:
                 self.assertLess(time.monotonic(), late)
-                engines = adieu("ls", "--run-dir", run_dir, "--json").stdout.splitlines()
-            found = json.loads(adieu("why", json.loads(engines[0])["id"], "--run-dir", run_dir, "--json").stdout)
+                engines = up.adieu("ls", "--json").stdout.splitlines()
+            found = json.loads(up.adieu("why", json.loads(engines[0])["id"], "--json").stdout)
             self.assertEqual(found["kind"], "engine")
             self.assertEqual([(entry["in"], entry["original"]["destination"]) for entry in
                               found["conntrack"]["entries"]], [("this network", "10.77.0.2:7")])

@@ -9,18 +9,18 @@ usage: kernel_end_test.py ADIEU
 import errno
 import json
 import os
+import pty
 import re
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = sys.argv.pop(1)
 FIN, RST = 0x01, 0x04
@@ -64,21 +64,9 @@ def outcome(call):
 class KernelEnd(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.TemporaryDirectory()
-        cls.run_dir = cls.directory.name + "/run"
-        cls.up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", cls.run_dir],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        up = cls.enterClassContext(Up(ADIEU, "--plane", "kernel"))
+        cls.run_dir, cls.adieu = up.run_dir, up.adieu
         cls.until(lambda: cls.adieu("ls", "--json").returncode in (0, 1), "adieu up answers")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.up.send_signal(signal.SIGTERM)
-        cls.up.communicate(timeout=20)
-        cls.directory.cleanup()
-
-    @classmethod
-    def adieu(cls, *words):
-        return subprocess.run([ADIEU, *words, "--run-dir", cls.run_dir], capture_output=True, text=True, timeout=30)
 
     @staticmethod
     def until(condition, what):
@@ -175,21 +163,48 @@ class KernelEnd(unittest.TestCase):
         together = self.adieu(*words).stdout.splitlines()
         self.assertRegex(together[0], r"\A5 connections of python\S*   ESTABLISHED, \w+\Z")
         self.assertEqual(len(together), 1 + 3 + 3 + 1)
-        self.assertEqual(together[-1], "    and 2 more: --all tells each")
+        self.assertEqual(together[-1], "    and 2 more: --dry-run --all tells each")
         self.assertEqual(len(self.adieu(*words, "--all").stdout.splitlines()), 5 * 4)
         self.assertEqual(len(self.adieu(*words, "--json").stdout.splitlines()), 5)
 
+    def test_what_is_asked_before_many_are_ended_is_told_like_a_dry_run(self):
+        pairs = [socket.create_connection(self.listener.getsockname()) for _ in range(40)]
+        pairs += [self.listener.accept()[0] for _ in pairs]
+        for end in pairs:
+            self.addCleanup(end.close)
+        words = ["sport", "=", f":{self.server_port}"]
+
+        def all_known():
+            rows = [json.loads(line) for line in self.adieu("ls", "--json", *words).stdout.splitlines()]
+            return len(rows) == 41 and all(row["comm"] and row["holder"] == "held" for row in rows)
+        self.until(all_known, "41 are held")
+        terminal, theirs = pty.openpty()
+        with subprocess.Popen([ADIEU, "end", "--reset", *words, "--run-dir", self.run_dir], stdin=theirs,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as end:
+            os.close(theirs)
+            os.write(terminal, b"n\n")
+            done, told = end.communicate(timeout=30)
+            os.close(terminal)
+        self.assertEqual((end.returncode, done), (2, ""))
+        lines = told.splitlines()
+        self.assertRegex(lines[0], r"\A41 connections of python\S*   ESTABLISHED, \w+\Z")
+        self.assertEqual(lines[-2:], ["    and 38 more: --dry-run --all tells each",
+                                      "end 41 connections? [y/N] adieu: nothing was done"])
+        self.assertEqual(len(lines), 1 + 3 + 3 + 1 + 1)
+        self.assertEqual(outcome(lambda: self.client.send(b"x")), 1)
+
+    def test_any_number_of_ids_may_be_named(self):
+        identity = self.found(self.server_port, "ESTABLISHED")
+        unknown = [f"kernel/{slot}.9" for slot in range(100_000, 102_000)]
+        done = self.adieu("end", "--reset", "--yes", *unknown[:1000], identity, *unknown[1000:])
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, rf"\A{re.escape(identity)}: reset done, now in CLOSED \(verdict \d+\)\n\Z")
+        self.assertEqual(len(done.stderr.splitlines()), len(unknown))
+
     def test_what_may_match_is_counted_with_the_remedy(self):
-        with tempfile.TemporaryDirectory() as directory:  # an `adieu up` that is younger than the connections
-            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--run-dir", directory], stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
-            try:
-                words = ["--dry-run", "--run-dir", directory, "age > 1h", "and", "sport", "=", f":{self.server_port}"]
-                done = self.until(lambda: "may match" in (done := subprocess.run(
-                    [ADIEU, "end", *words], capture_output=True, text=True, timeout=30)).stderr and done, "its sweep")
-            finally:
-                up.send_signal(signal.SIGTERM)
-                up.wait(timeout=20)
+        words = ["end", "--dry-run", "age > 1h", "and", "sport", "=", f":{self.server_port}"]
+        with Up(ADIEU, "--plane", "kernel") as younger:  # than the connections
+            done = self.until(lambda: "may match" in (done := younger.adieu(*words)).stderr and done, "its sweep")
         self.assertEqual((done.returncode, done.stdout), (0, "no connection matches\n"))
         self.assertRegex(done.stderr, r"\A[12] more may match: [^\n]*\n\(age and eof [^\n]*`idle > \.\.\.`\)\n\Z")
 

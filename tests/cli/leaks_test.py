@@ -24,6 +24,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = os.path.abspath(sys.argv.pop(1))
 WRITE = "--write" in sys.argv and not sys.argv.remove("--write")
@@ -345,7 +346,7 @@ class Leaks(Story):
         server = self.listens("half-closes", SHUTS_DOWN)
         self.connects(server.port)
         found, _ = self.explains(
-            server.says(), "Shut down, not closed", "FIN-WAIT-2", "held and reading", "shut down here and not closed",
+            server.says(), "Shut down, not closed", "FIN-WAIT-2", "held", "shut down here and not closed",
             server, [r"never by itself; only the peer's FIN", r"no timer is armed"])
         self.assertEqual(found["ends_short"], "never (peer must close)")
         self.counted("FIN-WAIT-2", server.name, server.port)
@@ -439,7 +440,7 @@ class Leaks(Story):
         client.connect(("127.0.0.1", server.port))
         ends = server.says()
         self.assertEqual(server.says(), "said")
-        found, _ = self.explains(ends, "The peer does not read", "FIN-WAIT-1", "held and reading",
+        found, _ = self.explains(ends, "The peer does not read", "FIN-WAIT-1", "held",
                                  "the peer lives and does not read: our FIN waits", server,
                                  [r"the peer to read: its window is closed", r"see why the peer does not read"])
         self.assertTrue(found["peer_window_closed"])
@@ -521,7 +522,7 @@ class UnansweredPeer(OtherNetwork):
     def test_fin_wait_1_is_not_answered(self):
         """We close first, and the peer does not hear it."""
         server, ends = self.unheard("first-word", "shut down", "stays")
-        found, _ = self.explains(ends, "FIN-WAIT-1, unanswered", "FIN-WAIT-1", "held and reading",
+        found, _ = self.explains(ends, "FIN-WAIT-1, unanswered", "FIN-WAIT-1", "held",
                                  "our FIN is not acknowledged, sent", server,
                                  [r"the peer's acknowledgement of our FIN"])
         self.assertEqual(found["ends_short"], "unknown: the kernel gives up")
@@ -531,7 +532,7 @@ class UnansweredPeer(OtherNetwork):
 
     def test_silence_alone_proves_nothing_of_an_idle_connection(self):
         server, ends = self.unheard("idles", "nothing", "stays")
-        found, _ = self.explains(ends, None, "ESTABLISHED", "held and reading", "open", server,
+        found, _ = self.explains(ends, None, "ESTABLISHED", "held", "open", server,
                                  [r"an acceptable segment was heard \S+ m?s ago", "a close by either side"])
         self.assertIn(found["standing"], ("alive", "silent"))
         self.assertGreater(found["heard_ago_s"], 0)
@@ -555,12 +556,8 @@ class AskedPeer(OtherNetwork):
         policy = os.path.join(directory.name, "policy.toml")
         with open(policy, "w") as file:
             file.write(POLICY)
-        cls.around = ("--run-dir", directory.name + "/run")
-        up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", "--policy", policy, *cls.UP,
-                               *cls.around],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        cls.addClassCleanup(lambda: (up.terminate(), up.wait(10), up.stdout.close()))
-        assert up.stdout.readline().startswith("adieu: up"), "adieu up"
+        up = cls.enterClassContext(Up(ADIEU, "--plane", "kernel", "--sweep", "200ms", "--policy", policy, *cls.UP))
+        cls.around = up.around
         cls.programs, cls.ends = {}, {}
         peers = Program("peers", PEERS, HERE, inside=cls.inside)
         cls.addClassCleanup(peers.end)
@@ -635,7 +632,7 @@ class LostPeer(AskedPeer):
         """The peer's machine is gone, and nobody had anything to say. Its rule wants four questions that stay
         unanswered, and only watches."""
         found, text = self.explained(
-            "watched", "The peer has vanished", "ESTABLISHED", "held and reading", "the peer is gone",
+            "watched", "The peer has vanished", "ESTABLISHED", "held", "the peer is gone",
             [r"state +ESTABLISHED .*; peer gone\n", r"\d+ questions unanswered, over \S+ s of attended time",
              r"ends +never"])
         self.assertRegex(found["next_step"], r"^have process \d+ \(descriptor \d+\) close it")
@@ -656,7 +653,7 @@ class LostPeer(AskedPeer):
         """We have shut down, the peer's machine is gone. The program holds its descriptor, so that no timer of the
         kernel's is armed: its FIN would be waited for for ever."""
         found, _ = self.explained(
-            "half-closed", "FIN-WAIT-2, and the peer has vanished", "FIN-WAIT-2", "held and reading",
+            "half-closed", "FIN-WAIT-2, and the peer has vanished", "FIN-WAIT-2", "held",
             "the peer is gone, and its FIN will not come",
             [r"; peer gone\n", r"ends +never", "close it: nobody is there any more"])
         self.assertEqual(found["standing"], "gone")
@@ -674,12 +671,12 @@ class LostPeer(AskedPeer):
         self.assertEqual(self.sees("left-behind"), [True, 1])
 
     def test_a_rule_that_wants_more_questions_than_the_kernels_keepalive_may_ask(self):
-        found, _ = self.explained("unsure", None, "ESTABLISHED", "held and reading", "the peer is gone",
+        found, _ = self.explained("unsure", None, "ESTABLISHED", "held", "the peer is gone",
                                   [r"; peer gone\n", r"([6-9]|\d\d) questions unanswered, over"])
         self.assertEqual(found["standing"], "gone")
 
     def test_whose_program_has_keepalive_on_is_asked_beside_it(self):
-        found, _ = self.explained("keeps-alive", None, "ESTABLISHED", "held and reading", "the peer is gone",
+        found, _ = self.explained("keeps-alive", None, "ESTABLISHED", "held", "the peer is gone",
                                   [r"; peer gone\n", r"kernel +no keepalives? so far|keepalive"])
         self.assertEqual((found["standing"], found["ends_short"]), ("gone", "unknown: keepalive"))
         self.assertEqual(self.sees("keeps-alive"), ["EAGAIN", 1])
@@ -719,7 +716,7 @@ class AskedByKeepaliveAlone(AskedPeer):
         keepalive, four times in a row at the most. A rule that wants six questions proves nobody gone then, and that is
         said, with what to write."""
         found, text = self.explained(
-            "unsure", "A proof that cannot be reached", "ESTABLISHED", "held and reading",
+            "unsure", "A proof that cannot be reached", "ESTABLISHED", "held",
             "open, and the peer does not answer",
             [r"; peer suspect\n", "has asked the peer; .* 4 times in a row at the most, and N is 6: never",
              r"\b4 questions unanswered, over", r"write `probes = 4` in its rule",
@@ -729,14 +726,14 @@ class AskedByKeepaliveAlone(AskedPeer):
         self.assertNotIn("at the earliest", text)
 
     def test_whose_program_has_keepalive_on_is_left_to_it(self):
-        found, text = self.explained("keeps-alive", None, "ESTABLISHED", "held and reading", "open",
+        found, text = self.explained("keeps-alive", None, "ESTABLISHED", "held", "open",
                                      [r"; peer silent\n", "its application has its kernel's own keepalive on"])
         self.assertEqual(found["ends_short"], "unknown: keepalive")
         self.assertNotIn("next question", text)
         self.assertNotIn(self.ids["keeps-alive"], adieu("log", *self.around).stdout)
 
     def test_whose_program_has_set_a_user_timeout_is_not_asked_since_a_question_would_end_it(self):
-        found, text = self.explained("ended-limits", None, "ESTABLISHED", "held and reading", "open",
+        found, text = self.explained("ended-limits", None, "ESTABLISHED", "held", "open",
                                      [r"; peer silent\n", "cannot ask the peer now", "its data plane has no question"])
         self.assertNotIn("next question", text)
         self.assertEqual(self.sees("ended-limits"), ["EAGAIN", 1])

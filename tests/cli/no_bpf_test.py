@@ -9,17 +9,16 @@ usage: no_bpf_test.py ADIEU
 import array
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from own_network import enter_own_network  # noqa: E402
+from running_adieu import Up  # noqa: E402
 
 ADIEU = sys.argv.pop(1)
 IS_ROOT = os.getuid() == 0
@@ -28,34 +27,11 @@ KINDS = ("holders", "events", "end-of-stream", "guard")
 PATIENCE = 20
 
 
-class Up:
-    """`adieu up --plane kernel` as long as a `with` lasts."""
+class KernelUp(Up):
+    """Of the kernel's connections alone, which it looks at often."""
 
     def __init__(self, *words, through=()):
-        self.command = [*through, ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", *words]
-
-    def __enter__(self):
-        self.directory = tempfile.TemporaryDirectory()
-        self.around = ("--run-dir", self.directory.name + "/run")
-        self.errors = open(self.directory.name + "/errors", "w+", encoding="utf-8")
-        self.process = subprocess.Popen([*self.command, *self.around], stdout=subprocess.PIPE, stderr=self.errors,
-                                        text=True)
-        assert self.process.stdout.readline().startswith("adieu: up"), self.said()
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self.process.stdout.close()
-        self.errors.close()
-        self.directory.cleanup()
-
-    def said(self):
-        self.errors.seek(0)
-        return self.errors.read()
-
-    def adieu(self, *words):
-        return subprocess.run([ADIEU, *words, *self.around], capture_output=True, text=True, timeout=30)
+        super().__init__(ADIEU, "--plane", "kernel", "--sweep", "200ms", *words, through=through)
 
     def row(self, end, *, until):
         """What is known of the connection whose end `end` is, once `until` holds of it."""
@@ -72,7 +48,7 @@ class Up:
             time.sleep(0.05)
 
     def programs_loaded(self):
-        """By its kernel plane, into the kernel."""
+        """By its kernel plane, into the kernel, and what they are attached to."""
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
             children = file.read().split()
         loaded = 0
@@ -80,7 +56,7 @@ class Up:
             with open(f"/proc/{child}/cmdline", encoding="utf-8") as file:
                 if "kernel-process" in file.read():
                     descriptors = f"/proc/{child}/fd"
-                    loaded += sum(os.readlink(f"{descriptors}/{one}") == "anon_inode:bpf-prog"
+                    loaded += sum(os.readlink(f"{descriptors}/{one}") in ("anon_inode:bpf-prog", "anon_inode:bpf_link")
                                   for one in os.listdir(descriptors))
         return loaded
 
@@ -100,7 +76,7 @@ class NoBpf(unittest.TestCase):
         """What is wanted of one whose program has read the end of the stream, and does not close it."""
         client, server, _, name = ends()
         with client, server:
-            up.row(name, until=lambda row: row["wanted"] == "held and reading")
+            up.row(name, until=lambda row: row["wanted"] == "held")
             client.shutdown(socket.SHUT_WR)
             self.assertEqual(server.recv(9), b"")
             up.row(name, until=lambda row: row["wanted"] == wanted)
@@ -113,15 +89,14 @@ class NoBpf(unittest.TestCase):
             client.close()
             return up.row(name, until=lambda row: row["reason"] != "none")["reason"]
 
-    def in_flight(self, up):
-        """One that only a message in a socket's queue refers to."""
+    def in_flight(self, up, wanted):
+        """What is wanted of one that only a message in a socket's queue refers to."""
         client, server, _, name = ends()
         one, other = socket.socketpair()
         with client, one, other:
             one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [server.fileno()]))])
             server.close()
-            up.row(name, until=lambda row: row["wanted"] in ("open in no process: in flight, or io_uring's",
-                                                             "held by nobody who was found"))
+            up.row(name, until=lambda row: row["wanted"] == wanted)
 
     def ends_one(self, up):
         client, server, _, name = ends()
@@ -132,40 +107,51 @@ class NoBpf(unittest.TestCase):
             with self.assertRaises(ConnectionAbortedError):
                 server.recv(9)
 
-    def with_(self, *words, wanted, reason, through=()):
-        with Up(*words, through=through) as up:
+    def with_(self, *words, wanted, reason, in_flight, through=()):
+        with KernelUp(*words, through=through) as up:
             self.left_unclosed(up, wanted)
             self.assertEqual(self.reason_of_a_reset(up), reason)
-            self.in_flight(up)
+            self.in_flight(up, in_flight)
             self.ends_one(up)
             return up.programs_loaded(), up.said()
 
     READ, UNKNOWN = "held, end of stream read, not closed", "held, nothing left to read, not closed"
     RESET, VANISHED = "reset by path or peer", "vanished, reason unknown"
+    COUNTED, UNFOUND = "open in no process: in flight, or io_uring's", "held by nobody who was found"
+
+    def without(self, kinds, **expected):
+        """Less is loaded than with all of them; how much."""
+        with KernelUp() as up:
+            full = up.programs_loaded()
+        loaded, _ = self.with_("--no-bpf", kinds, **expected)
+        self.assertLess(loaded, full)
+        return loaded
 
     def test_with_all_of_them(self):
-        loaded, said = self.with_(wanted=self.READ, reason=self.RESET)
-        self.assertGreaterEqual(loaded, 5)
+        loaded, said = self.with_(wanted=self.READ, reason=self.RESET, in_flight=self.COUNTED)
+        self.assertGreaterEqual(loaded, 2 * 5)
         self.assertEqual(said, "")
 
     def test_without_any(self):
-        loaded, _ = self.with_("--no-bpf", "all", wanted=self.UNKNOWN, reason=self.VANISHED)
-        self.assertEqual(loaded, 0)
+        self.assertEqual(self.without("all", wanted=self.UNKNOWN, reason=self.VANISHED, in_flight=self.UNFOUND), 0)
 
     def test_without_the_iterator_over_descriptors(self):
-        self.with_("--no-bpf", "holders", wanted=self.READ, reason=self.RESET)
+        self.without("holders", wanted=self.READ, reason=self.RESET, in_flight=self.UNFOUND)
 
     def test_without_events(self):
-        self.with_("--no-bpf", "events", wanted=self.UNKNOWN, reason=self.VANISHED)
+        self.without("events", wanted=self.UNKNOWN, reason=self.VANISHED, in_flight=self.COUNTED)
 
     def test_without_the_tracepoint_of_receives_that_older_kernels_lack(self):
-        self.with_("--no-bpf", "end-of-stream", wanted=self.UNKNOWN, reason=self.RESET)
+        self.without("end-of-stream", wanted=self.UNKNOWN, reason=self.RESET, in_flight=self.COUNTED)
 
     def test_without_the_guarded_reset_that_older_kernels_lack(self):
-        self.with_("--no-bpf", "guard", wanted=self.READ, reason=self.RESET)
+        self.without("guard", wanted=self.READ, reason=self.RESET, in_flight=self.COUNTED)
+
+    def test_without_segments_of_our_own(self):
+        self.without("probe", wanted=self.READ, reason=self.RESET, in_flight=self.COUNTED)
 
     def test_without_two_of_them(self):
-        self.with_("--no-bpf", "guard,holders", wanted=self.READ, reason=self.RESET)
+        self.without("guard,holders", wanted=self.READ, reason=self.RESET, in_flight=self.UNFOUND)
 
     def test_a_word_that_is_none(self):
         done = subprocess.run([ADIEU, "up", "--no-bpf", "iterators"], capture_output=True, text=True, timeout=30)
@@ -176,7 +162,7 @@ class NoBpf(unittest.TestCase):
     def test_where_the_kernel_refuses_all_of_them(self):
         """A root that may not load programs, as in a container, is told once what is missing, and works."""
         kept = "-sys_admin,-bpf,-perfmon"
-        loaded, said = self.with_(wanted=self.UNKNOWN, reason=self.VANISHED,
+        loaded, said = self.with_(wanted=self.UNKNOWN, reason=self.VANISHED, in_flight=self.UNFOUND,
                                   through=("setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}"))
         self.assertEqual(loaded, 0)
         self.assertIn("the kernel does not tell what happens to its sockets (not permitted)", said)

@@ -563,6 +563,28 @@ TEST(Path, IsNamedByTheTimerThatFitsWhenAResetAnswersAQuestionAfterSilence) {
   EXPECT_GE(world.ledger.notes[0].silence, 5_min);
 }
 
+// A kernel forgets an orphan after a minute, which looks like a path that does.
+TEST(Path, IsNotBlamedForWhatTheKernelOfAPeerThatHadClosedMayHaveForgotten) {
+  const auto notes = [](plane::PlaneKind kind, State state) {
+    WorldSettings settings;
+    settings.kind = kind;
+    settings.rule.interval = minutes(5);
+    settings.policy =
+        Policy::make({{Filter::parse("plane kernel").value(), settings.rule}, {Filter(), settings.rule}}).value();
+    settings.policy->path_timers = {{seconds(60), set_of(State::FinWait2) | set_of(State::CloseWait)}};
+    World world(settings);
+    const auto slot = world.open(half_closed(world.now, state));
+    world.peers[slot].there = false;
+    while (world.peers[slot].commands.empty()) world.run_for(1_s);
+    world.close(slot, EndReason::PeerReset);
+    world.run_for(2_s);
+    return world.ledger.notes.size();
+  };
+  EXPECT_EQ(notes(plane::PlaneKind::Kernel, State::CloseWait), 0U);
+  EXPECT_EQ(notes(plane::PlaneKind::Kernel, State::FinWait2), 1U);
+  EXPECT_EQ(notes(plane::PlaneKind::Engine, State::CloseWait), 1U);
+}
+
 TEST(Path, ThatWasLearnedToForgetIsKeptFromThenOn) {
   WorldSettings settings;
   settings.rule.interval = minutes(5);

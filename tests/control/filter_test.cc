@@ -232,6 +232,9 @@ TEST(Filter, AsksForTheStanding) {
     }
   EXPECT_TRUE(Filter::parse("held yes or not standing gone")->needs_standing());
   EXPECT_FALSE(Filter::parse("held yes")->needs_standing());
+  EXPECT_TRUE(Filter::parse("held yes or not age > 1h")->needs_past());
+  EXPECT_TRUE(Filter::parse("eof read")->needs_past());
+  EXPECT_FALSE(Filter::parse("comm storage and idle > 1h")->needs_past());
 }
 
 TEST(Filter, AsksHowLongAConnectionIsInItsState) {

@@ -327,7 +327,7 @@ TEST(Judge, SaysWhoStillWantsIt) {
   EXPECT_EQ(wanted(), Wanted::Orphan);
   r.holder = plane::Holder::Unknown;
   EXPECT_EQ(wanted(), Wanted::Unknown);
-  EXPECT_EQ(judged(half_closed(kHeard, State::FinWait2), kHeard).wanted, Wanted::HeldReading);
+  EXPECT_EQ(judged(half_closed(kHeard, State::FinWait2), kHeard).wanted, Wanted::Held);
 }
 
 TEST(Judge, SurvivesAnyNumbersThatATableMayHold) {
@@ -386,7 +386,7 @@ TEST(Judge, WhatOnlyYoungerProcessesHoldIsInheritedOnceAStreamHasEnded) {
   }
   auto open = held_by_5(State::Established);
   open.beside.inherited = true;
-  EXPECT_EQ(judged(open, kHeard).wanted, Wanted::HeldReading);  // as any worker holds what it was given
+  EXPECT_EQ(judged(open, kHeard).wanted, Wanted::Held);  // as any worker holds what it was given
 }
 
 TEST(Judge, WhatNobodyHoldsIsHiddenOnlyIfEverybodyWasLookedAt) {

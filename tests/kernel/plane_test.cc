@@ -82,6 +82,16 @@ TEST_F(KernelPlane, ShowsNothingOfAnEmptyNamespace) {
   EXPECT_EQ(table->live(), 0U);
 }
 
+TEST_F(KernelPlane, BeatsHoweverItIsSwept) {
+  sweep();
+  const Instant first = table->reader.heartbeat();
+  EXPECT_TRUE(first.is_known());
+  const Instant then = monotonic_now();
+  ASSERT_TRUE(plane->look_and_sweep(then, table->view));
+  EXPECT_EQ(table->reader.heartbeat(), then);
+  EXPECT_GT(then, first);
+}
+
 TEST_F(KernelPlane, LeavesListenersOut) {
   const Fd listener = listens(kLoopback4);
   sweep();

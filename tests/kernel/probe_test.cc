@@ -43,6 +43,8 @@ class Probe : public Sockets {
             .descriptors = 1,
             .references = 0};
   }
+  // `found` outlives it.
+  static Question about(const Socket& found, const Fd& fd) { return {.found = found, .who = held(fd)}; }
   static Outcome ask(Prober& prober, const Socket& found, const Held& who) {
     Question question{.found = found, .who = who};
     prober.ask({&question, 1});
@@ -130,9 +132,7 @@ TEST_F(Probe, AsksBothEndsOfOneConnectionAtOnceAndEachIsAnswered) {
   idles(pair);
   const Socket client = client_of(pair);
   const Socket server = server_of(pair);
-  std::vector<Question> questions;
-  questions.push_back({.found = client, .who = held(pair.client)});
-  questions.push_back({.found = server, .who = held(pair.server)});
+  std::vector<Question> questions{about(client, pair.client), about(server, pair.server)};
   Prober(note).ask(questions);
   EXPECT_EQ(questions[0].outcome, Outcome::Done);
   EXPECT_EQ(questions[1].outcome, Outcome::Done);
@@ -157,9 +157,8 @@ TEST_F(Probe, AsksTheOthersWhereSomeCannotBeAsked) {
   }
   found.push_back(server_of(fresh));
   std::vector<Question> questions;
-  for (std::size_t i = 0; i < pairs.size(); ++i)
-    questions.push_back({.found = found[i], .who = held(i == 3 ? other : pairs[i].server)});
-  questions.push_back({.found = found[6], .who = held(fresh.server)});
+  for (std::size_t i = 0; i < pairs.size(); ++i) questions.push_back(about(found[i], i == 3 ? other : pairs[i].server));
+  questions.push_back(about(found[6], fresh.server));
   questions[4].who.process = 0x7fffffff;  // which has died since
   Prober prober(note);
   prober.ask(questions);
@@ -190,9 +189,7 @@ TEST_F(Probe, HoldsNoConnectionOpenThatItsApplicationClosesMeanwhile) {
   const Pair other = connected(listener, kLoopback4);
   idles(other);
   const Socket found[] = {server_of(closing), server_of(other)};
-  std::vector<Question> questions;
-  questions.push_back({.found = found[0], .who = held(closing.server)});
-  questions.push_back({.found = found[1], .who = held(other.server)});
+  std::vector<Question> questions{about(found[0], closing.server), about(found[1], other.server)};
   Prober prober(note, [](int step) {
     if (step == 1) closing.server.close();
   });
@@ -213,9 +210,7 @@ TEST_F(Probe, GivesUpOnAQuestionThatDoesNotGoOutAndTheOthersDoNotWait) {
   turns_deaf(writing.client);
   const std::vector<int> before = keepalive_of(writing.server);
   const Socket found[] = {server_of(writing), server_of(other)};
-  std::vector<Question> questions;
-  questions.push_back({.found = found[0], .who = held(writing.server)});
-  questions.push_back({.found = found[1], .who = held(other.server)});
+  std::vector<Question> questions{about(found[0], writing.server), about(found[1], other.server)};
   Prober prober(note, [](int step) {
     if (step == 0) sends(writing.server, "x");  // which is its own question
   });
@@ -323,7 +318,7 @@ TEST_F(Probe, KilledAmongSeveralEndsNoneAndTheNextProcessPutsAllBackThatWasArmed
         if (step == last_step && (step == 0 || step == 5 || ++second == 2)) kill(getpid(), SIGKILL);
       });
       std::vector<Question> questions;
-      for (std::size_t i = 0; i < 3; ++i) questions.push_back({.found = found[i], .who = held(pairs[i].server)});
+      for (std::size_t i = 0; i < 3; ++i) questions.push_back(about(found[i], pairs[i].server));
       prober.ask(questions);
       _exit(1);
     }

@@ -2,6 +2,7 @@
 #include "kernel/proc_holdings.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -125,6 +126,23 @@ TEST(ProcHoldings, CountTheProcessesThatMayNotBeLookedInto) {
     return found.size() == 1 && found[0].process == own() ? std::string("itself alone") : std::string("others");
   });
   EXPECT_EQ(stranger.says(), "itself alone");
+}
+
+TEST(ProcHoldings, OfWhoeverHasTooMuchOpenItselfAreNotComplete) {
+  const auto closed_with = [](unsigned descriptors_left) {
+    const Child full([descriptors_left] {
+      const Fd next(open("/proc/self/stat", O_RDONLY));
+      const rlim_t limit = static_cast<rlim_t>(next.get()) + 1 + descriptors_left;
+      const rlimit few{.rlim_cur = limit, .rlim_max = limit};
+      if (setrlimit(RLIMIT_NOFILE, &few) != 0) return std::string("cannot");
+      std::vector<std::uint32_t> processes;
+      const std::uint32_t closed = walk_proc([](void*, const Holding&) {}, nullptr, processes);
+      return std::to_string(closed) + " of " + std::to_string(processes.size());
+    });
+    return full.says();
+  };
+  EXPECT_EQ(closed_with(0), "1 of 1");
+  EXPECT_FALSE(closed_with(32).ends_with(" of 1"));
 }
 
 TEST(ProcHoldings, ListTheProcessesThatLiveAndNoOthers) {
