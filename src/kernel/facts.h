@@ -41,7 +41,7 @@ namespace adieu::kernel {
 inline constexpr plane::Abilities kReports = plane::Ability::ReportsHolder | plane::Ability::ReportsHeard;
 inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::ProbeBare | plane::Ability::Finish |
                                                plane::Ability::AbortReset | plane::Ability::GuardedAbort |
-                                               plane::Ability::Forget;
+                                               plane::Ability::Forget | plane::Ability::Keepalive;
 
 // The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
 // written: two readings of one instant differ by that, and are one.

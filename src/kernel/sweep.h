@@ -57,6 +57,8 @@ class Sweep {
   void asked(std::uint32_t slot, Instant now);
   // It has timers of its own that forbid a question, which no dump tells. For a minute it counts as one that has none.
   void unaskable(std::uint32_t slot, Instant now);
+  // Its own TCP asks its peer from now on.
+  void keeps_alive(std::uint32_t slot);
   // A command has ended it, at any time between two sweeps.
   void ended(std::uint32_t slot, std::uint64_t verdict, Instant now);
   void finish();

@@ -3,7 +3,6 @@
 #include "kernel/probe.h"
 
 #include <gtest/gtest.h>
-#include <linux/filter.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -35,17 +34,6 @@ void set_option(const Fd& fd, int level, int name, int value) {
 std::vector<int> keepalive_of(const Fd& fd) {
   return {option(fd, SOL_SOCKET, SO_KEEPALIVE), option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
           option(fd, IPPROTO_TCP, TCP_KEEPINTVL), option(fd, IPPROTO_TCP, TCP_KEEPCNT)};
-}
-
-// Whatever arrives for it is dropped: to its peer it is not there.
-void turns_deaf(const Fd& fd) {
-  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{.len = 1, .filter = &nothing};
-  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
-}
-void hears_again(const Fd& fd) {
-  const int none = 0;
-  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none), 0);
 }
 
 class Probe : public Namespace {
