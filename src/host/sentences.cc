@@ -18,6 +18,13 @@ std::string ends_it(std::uint64_t cause, std::string_view verb) {
   return fmt::format("{} it as {}", verb, control::name(static_cast<control::Cause>(cause)));
 }
 
+// "switches on its kernel's keepalive, as forgotten".
+std::string keeps_asking(std::uint64_t cause, std::string_view verb) {
+  if (static_cast<control::Cause>(cause) == control::Cause::Rule)
+    return fmt::format("{} the kernel's keepalive for all that it matches", verb);
+  return fmt::format("{} its kernel's keepalive, as {}", verb, control::name(static_cast<control::Cause>(cause)));
+}
+
 template <typename Enum>
 std::string_view named(std::uint64_t number) {
   return name(static_cast<Enum>(number));
@@ -77,6 +84,11 @@ std::string sentence(const control::Ground& ground, std::string_view rule) {
                          ground.span > Duration{} ? fmt::format(" in {}", span) : "");
     case GroundKind::DryRun:
       return fmt::format("{} {}, and only says so (dry run)", the_rule(), ends_it(n, "would end"));
+    case GroundKind::ActsKeepalive:
+      return fmt::format("{} {}{}", the_rule(), keeps_asking(n, "switches on"),
+                         ground.span > Duration{} ? fmt::format(" in {}", span) : "");
+    case GroundKind::DryRunKeepalive:
+      return fmt::format("{} {}, and only says so (dry run)", the_rule(), keeps_asking(n, "would switch on"));
     case GroundKind::Exempt:
       return n == 1
                  ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
@@ -134,6 +146,8 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::PathForgets:
     case GroundKind::Acts:
     case GroundKind::DryRun:
+    case GroundKind::ActsKeepalive:
+    case GroundKind::DryRunKeepalive:
     case GroundKind::Exempt:
     case GroundKind::OverBudget:
     case GroundKind::Spoiled:
@@ -341,6 +355,7 @@ std::string_view verb(control::Act act) {
     case control::Act::Finish: return "closes our side";
     case control::Act::Reset: return "resets it";
     case control::Act::Silent: return "drops it silently";
+    case control::Act::Keepalive: return "switches on its kernel's keepalive";
   }
   return "?";
 }

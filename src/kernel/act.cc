@@ -55,7 +55,7 @@ bool has_all(int file, std::span<const Setting> settings) {
          option(file, SOL_SOCKET, SO_KEEPALIVE) == 1;
 }
 
-Outcome keep_alive(int file, const Socket& found, const plane::Keepalive& wanted, Acts::AfterStep after_step) {
+Outcome switch_on(int file, const Socket& found, const plane::Keepalive& wanted, Acts::AfterStep after_step) {
   Setting settings[] = {{.name = TCP_KEEPIDLE, .wanted = wanted.idle},
                         {.name = TCP_KEEPINTVL, .wanted = wanted.interval},
                         {.name = TCP_KEEPCNT, .wanted = wanted.count}};
@@ -82,7 +82,7 @@ Outcome keep_alive(int file, const Socket& found, const plane::Keepalive& wanted
 
 }  // namespace
 
-bool can_keep_alive(const Socket& socket) {
+bool can_have_keepalive(const Socket& socket) {
   const bool idles =
       socket.state == State::Established || socket.state == State::FinWait2 || socket.state == State::CloseWait;
   return idles && socket.is_whole && socket.inode != 0;
@@ -115,9 +115,9 @@ Outcome Acts::finish(const Socket& found, const Held& who) const {
 }
 
 Outcome Acts::keepalive(const Socket& found, const Held& who, const plane::Keepalive& wanted) const {
-  if (!can_duplicate_ || who.descriptors == 0 || !can_keep_alive(found)) return Outcome::Unable;
+  if (!can_duplicate_ || who.descriptors == 0 || !can_have_keepalive(found)) return Outcome::Unable;
   const auto duplicate = Duplicate::take(who.process, who.descriptor, found.key.cookie);
-  return duplicate ? keep_alive(duplicate->get(), found, wanted, after_step_) : Outcome::Unable;
+  return duplicate ? switch_on(duplicate->get(), found, wanted, after_step_) : Outcome::Unable;
 }
 
 Outcome Acts::may_abort(const Socket& found, std::optional<std::uint32_t> heard) const {

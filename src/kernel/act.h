@@ -31,7 +31,7 @@
 namespace adieu::kernel {
 
 // In its state, and held: its kernel can ask its peer by itself.
-bool can_keep_alive(const Socket& socket);
+bool can_have_keepalive(const Socket& socket);
 
 class Acts {
  public:

@@ -173,7 +173,11 @@ void Plane::act_on(Pending& pending) {
   switch (pending.command.kind) {
     case CommandKind::Probe: return;
     case CommandKind::Finish:
-    case CommandKind::Keepalive: outcome = by_descriptor(pending); break;
+    case CommandKind::Keepalive:
+      outcome = by_descriptor(pending);
+      if (outcome == Outcome::Unable && pending.command.kind == CommandKind::Keepalive)
+        sweep_->keepalive_refused(pending.receipt.id.slot, pending.receipt.at);
+      break;
     case CommandKind::Abort: outcome = acts_.abort(*network, pending.found, pending.rests_on()); break;
     case CommandKind::Forget: outcome = acts_.forget(*network, pending.found); break;
   }
@@ -231,7 +235,7 @@ void Plane::verify(Pending& pending) {
     receipt.outcome = Outcome::Unable;
   } else if (receipt.kind == CommandKind::Keepalive) {
     if (!is_there) receipt.outcome = Outcome::AlreadyEnded;
-    if (is_there) sweep_->keeps_alive(receipt.id.slot);
+    if (is_there) sweep_->keepalive_on(receipt.id.slot);
   } else if (receipt.kind != CommandKind::Finish && receipt.outcome != Outcome::AlreadyEnded) {
     sweep_->ended(receipt.id.slot, receipt.verdict, receipt.at);
   }

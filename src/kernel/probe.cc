@@ -64,8 +64,8 @@ struct Prober::Asked {
 };
 
 bool is_askable(const Socket& socket) {
-  return can_keep_alive(socket) && socket.unacked == 0 && socket.send_queue == 0 && socket.timer != Timer::Keepalive &&
-         socket.probes < kMostUnanswered;
+  return can_have_keepalive(socket) && socket.unacked == 0 && socket.send_queue == 0 &&
+         socket.timer != Timer::Keepalive && socket.probes < kMostUnanswered;
 }
 
 Prober::Prober(std::string note, AfterStep after_step) : note_(std::move(note)), after_step_(after_step) {

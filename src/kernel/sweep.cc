@@ -119,6 +119,7 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   if (record.state == previous.state) settle(previous.beside, record.beside);
   if (previous.beside.keepalive && record.holder == plane::Holder::Held && hides_keepalive(socket.timer))
     record.beside.keepalive = true;
+  record.beside.keepalive_refused = now_ < connection.refused_until && !record.beside.keepalive;
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
   record.beside = previous.beside;
@@ -180,13 +181,21 @@ void Sweep::unaskable(std::uint32_t slot, Instant now) {
 }
 
 // Before the next sweep says so.
-void Sweep::keeps_alive(std::uint32_t slot) {
+void Sweep::keepalive_on(std::uint32_t slot) {
   plane::Beside beside = table_.last(slot).beside;
   beside.keepalive = true;
+  beside.keepalive_refused = false;
   table_.set_beside(slot, beside);
   plane::Record record = table_.last(slot);
   record.can_probe = false;
   table_.publish(slot, record);
+}
+
+void Sweep::keepalive_refused(std::uint32_t slot, Instant now) {
+  connections_[slot].refused_until = now + hours(1);
+  plane::Beside beside = table_.last(slot).beside;
+  beside.keepalive_refused = true;
+  table_.set_beside(slot, beside);
 }
 
 void Sweep::ended(std::uint32_t slot, std::uint64_t verdict, Instant now) {

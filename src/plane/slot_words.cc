@@ -127,11 +127,11 @@ bool unpack_glance(const GlanceWords& w, Glance& g) {
 
 bool has_ended(std::uint64_t word5) { return field(word5, kReason, 4) != 0; }
 
-// Word 3: network of 32, timer 8, retries 8, four flags.
+// Word 3: network of 32, timer 8, retries 8, five flags.
 constexpr unsigned kTimer = 32;
 constexpr unsigned kRetries = 40;
 constexpr unsigned kBesideFlags = 48;
-constexpr unsigned kUsedBesideBits = kBesideFlags + 4;
+constexpr unsigned kUsedBesideBits = kBesideFlags + 5;
 
 BesideWords pack_beside(const Beside& b) {
   BesideWords w{};
@@ -140,7 +140,7 @@ BesideWords pack_beside(const Beside& b) {
   w[2] = std::uint64_t{b.network} | static_cast<std::uint64_t>(b.timer) << kTimer |
          std::uint64_t{b.retries} << kRetries | std::uint64_t{b.looked} << kBesideFlags |
          std::uint64_t{b.looked_everywhere} << (kBesideFlags + 1) | std::uint64_t{b.inherited} << (kBesideFlags + 2) |
-         std::uint64_t{b.keepalive} << (kBesideFlags + 3);
+         std::uint64_t{b.keepalive} << (kBesideFlags + 3) | std::uint64_t{b.keepalive_refused} << (kBesideFlags + 4);
   w[3] = from_signed(b.fires.ns);
   w[4] = from_signed(b.in_state_by.ns);
   std::memcpy(&w[5], b.comm.data(), b.comm.size());
@@ -162,6 +162,7 @@ bool unpack_beside(const BesideWords& w, Beside& b) {
   b.looked_everywhere = field(w[2], kBesideFlags + 1, 1) != 0;
   b.inherited = field(w[2], kBesideFlags + 2, 1) != 0;
   b.keepalive = field(w[2], kBesideFlags + 3, 1) != 0;
+  b.keepalive_refused = field(w[2], kBesideFlags + 4, 1) != 0;
   b.fires.ns = to_signed(w[3]);
   b.in_state_by.ns = to_signed(w[4]);
   std::memcpy(b.comm.data(), &w[5], b.comm.size());

@@ -541,10 +541,10 @@ unsigned unanswered(const Fd& fd) { return info_of(fd).tcpi_probes; }
 
 class KeepaliveAct : public Act {
  protected:
-  Receipt keeps_alive(std::uint32_t slot, const plane::Keepalive& wanted) {
-    Command order = command(CommandKind::Keepalive, slot);
-    order.keepalive = wanted;
-    return obey(order);
+  Receipt order(std::uint32_t slot, const plane::Keepalive& wanted) {
+    Command keepalive = command(CommandKind::Keepalive, slot);
+    keepalive.keepalive = wanted;
+    return obey(keepalive);
   }
   static Socket socket_of(const Pair& pair) {
     auto diag = Diag::open();
@@ -555,8 +555,8 @@ class KeepaliveAct : public Act {
         *sockets, [&](const Socket& s) { return s.key.local == pair.server_name && s.key.remote == pair.client_name; });
     return found == sockets->end() ? Socket{} : *found;
   }
-  Outcome keeps_alive(const Pair& pair, const plane::Keepalive& wanted) {
-    return keeps_alive(slot_in(State::Established, pair.server_name, pair.client_name), wanted).outcome;
+  Outcome order(const Pair& pair, const plane::Keepalive& wanted) {
+    return order(slot_in(State::Established, pair.server_name, pair.client_name), wanted).outcome;
   }
 };
 
@@ -571,7 +571,7 @@ TEST_F(KeepaliveAct, IsSwitchedOnForGoodWithTheValuesOrderedInEveryStateThatIdle
                          const plane::Keepalive& wanted) {
     const auto slot = slot_in(state, local, remote);
     EXPECT_FALSE(table->read(slot).beside.keepalive);
-    const Receipt receipt = keeps_alive(slot, wanted);
+    const Receipt receipt = order(slot, wanted);
     EXPECT_EQ(receipt.outcome, Outcome::Done) << name(state);
     EXPECT_EQ(receipt.kind, CommandKind::Keepalive);
     EXPECT_EQ(receipt.state, state);
@@ -581,7 +581,7 @@ TEST_F(KeepaliveAct, IsSwitchedOnForGoodWithTheValuesOrderedInEveryStateThatIdle
     sweep();
     EXPECT_TRUE(table->read(slot).beside.keepalive);
     EXPECT_EQ(table->read(slot).beside.timer, plane::OwnTimer::Keepalive);
-    EXPECT_EQ(keeps_alive(slot, wanted).outcome, Outcome::Done) << "doing it twice is harmless";
+    EXPECT_EQ(order(slot, wanted).outcome, Outcome::Done) << "doing it twice is harmless";
     EXPECT_EQ(keepalive_of(fd), expected);
   };
   keeps(open.server, State::Established, open.server_name, open.client_name, {1, 600, 75, 9}, {600, 75, 9});
@@ -593,16 +593,16 @@ TEST_F(KeepaliveAct, LeavesWhatIsNotOrderedAsTheApplicationHasIt) {
   const Fd listener = listens(kLoopback4);
   const Pair pair = connected(listener, kLoopback4);
   set_keepalive(pair.server, {0, 77, 33, 5});
-  EXPECT_EQ(keeps_alive(pair, {}), Outcome::Done);
+  EXPECT_EQ(order(pair, {}), Outcome::Done);
   EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 77, 33, 5}));
-  EXPECT_EQ(keeps_alive(pair, {.idle = 0, .interval = 44, .count = 0}), Outcome::Done);
+  EXPECT_EQ(order(pair, {.idle = 0, .interval = 44, .count = 0}), Outcome::Done);
   EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 77, 44, 5}));
 }
 
 TEST_F(KeepaliveAct, KeepsNoDuplicateSoThatTheApplicationsCloseIsTheLast) {
   const Fd listener = listens(kLoopback4);
   Pair pair = connected(listener, kLoopback4);
-  EXPECT_EQ(keeps_alive(pair, {600, 75, 9}), Outcome::Done);
+  EXPECT_EQ(order(pair, {600, 75, 9}), Outcome::Done);
   pair.server.close();
   EXPECT_EQ(receives(pair.client), "");
 }
@@ -610,14 +610,14 @@ TEST_F(KeepaliveAct, KeepsNoDuplicateSoThatTheApplicationsCloseIsTheLast) {
 // Each application reads of a peer that is silent what it would read of any connection that timed out.
 TEST_F(KeepaliveAct, EndsWhosePeerIsSilentAndNotWhosePeerAnswers) {
   const Fd listener = listens(kLoopback4);
-  const Pair alive = connected(listener, kLoopback4);
+  const Pair answers = connected(listener, kLoopback4);
   const Pair open = connected(listener, kLoopback4);
   const Pair closing = connected(listener, kLoopback4);  // its client has closed first
   const Pair closed = connected(listener, kLoopback4);   // its client has closed first, and is seen from its server
   ASSERT_EQ(shutdown(closing.client.get(), SHUT_WR), 0);
   ASSERT_EQ(shutdown(closed.client.get(), SHUT_WR), 0);
   const auto established = slot_in(State::Established, open.server_name, open.client_name);
-  const auto answered = slot_in(State::Established, alive.server_name, alive.client_name);
+  const auto answered = slot_in(State::Established, answers.server_name, answers.client_name);
   const auto fin_wait = slot_in(State::FinWait2, closing.client_name, closing.server_name);
   const auto close_wait = slot_in(State::CloseWait, closed.server_name, closed.client_name);
   turns_deaf(open.client);
@@ -625,7 +625,7 @@ TEST_F(KeepaliveAct, EndsWhosePeerIsSilentAndNotWhosePeerAnswers) {
   turns_deaf(closed.client);
   const std::uint32_t heard = table->read(answered).heard;
   for (const auto slot : {answered, established, fin_wait, close_wait})
-    EXPECT_EQ(keeps_alive(slot, {.idle = 1, .interval = 1, .count = 2}).outcome, Outcome::Done);
+    EXPECT_EQ(order(slot, {.idle = 1, .interval = 1, .count = 2}).outcome, Outcome::Done);
   for (const Fd* const fd : {&open.server, &closing.client, &closed.server})
     EXPECT_TRUE(eventually([&] { return has_closed(*fd); }, seconds(20)));
 
@@ -641,8 +641,8 @@ TEST_F(KeepaliveAct, EndsWhosePeerIsSilentAndNotWhosePeerAnswers) {
   sweep();
   EXPECT_GT(table->read(answered).heard, heard);
   EXPECT_EQ(table->read(answered).state, State::Established);
-  sends(alive.client, "still here");
-  EXPECT_EQ(receives(alive.server), "still here");
+  sends(answers.client, "still here");
+  EXPECT_EQ(receives(answers.server), "still here");
 }
 
 TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerWouldBeEnough) {
@@ -650,7 +650,7 @@ TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerWouldBeEnough
   const Pair limits = connected(listener, kLoopback4);
   const Pair asked = connected(listener, kLoopback4);
   set_option_of(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
-  EXPECT_EQ(keeps_alive(limits, {600, 75, 9}), Outcome::Unable);
+  EXPECT_EQ(order(limits, {600, 75, 9}), Outcome::Unable);
   EXPECT_EQ(keepalive_of(limits.server)[0], 0);
   // Two questions of its own stay unanswered: the kernel would count them.
   turns_deaf(asked.client);
@@ -659,9 +659,9 @@ TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerWouldBeEnough
   ASSERT_TRUE(eventually([&] { return unanswered(asked.server) >= 2; }));
   set_option_of(asked.server, IPPROTO_TCP, TCP_KEEPINTVL, 100);
   const Keeps before = keepalive_of(asked.server);
-  EXPECT_EQ(keeps_alive(slot, {0, 0, 2}).outcome, Outcome::Unable);
+  EXPECT_EQ(order(slot, {0, 0, 2}).outcome, Outcome::Unable);
   EXPECT_EQ(keepalive_of(asked.server), before);
-  EXPECT_EQ(keeps_alive(slot, {0, 0, 8}).outcome, Outcome::Done);
+  EXPECT_EQ(order(slot, {0, 0, 8}).outcome, Outcome::Done);
   EXPECT_EQ(error_of(asked.server), 0);
 }
 
@@ -670,18 +670,18 @@ TEST_F(KeepaliveAct, CannotBeHadWhereNobodyHoldsItNorWhereItIsEnding) {
   Pair orphan = connected(listener, kLoopback4);
   orphan.client.close();
   const auto slot = slot_in(State::FinWait2, orphan.client_name, orphan.server_name);
-  EXPECT_EQ(keeps_alive(slot, {}).outcome, Outcome::Unable);
+  EXPECT_EQ(order(slot, {}).outcome, Outcome::Unable);
   const Endpoint server{.address = kLoopback4, .port = local_of(listener).port};
   const Fd client = connects(server);
-  EXPECT_EQ(keeps_alive(slot_in(State::Established, server, local_of(client)), {}).outcome, Outcome::Unable);
+  EXPECT_EQ(order(slot_in(State::Established, server, local_of(client)), {}).outcome, Outcome::Unable);
   orphan.server.close();
-  EXPECT_EQ(keeps_alive(slot_in(State::TimeWait, orphan.client_name, orphan.server_name), {}).outcome, Outcome::Unable);
+  EXPECT_EQ(order(slot_in(State::TimeWait, orphan.client_name, orphan.server_name), {}).outcome, Outcome::Unable);
 }
 
 TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOff) {
   const Fd listener = listens(kLoopback4);
   const Pair pair = connected(listener, kLoopback4);
-  EXPECT_EQ(keeps_alive(pair, {600, 75, 9}), Outcome::Done);
+  EXPECT_EQ(order(pair, {600, 75, 9}), Outcome::Done);
   const auto slot = slot_in(State::Established, pair.server_name, pair.client_name);
   turns_deaf(pair.client);
   ASSERT_EQ(writes(pair.server), 0);
@@ -756,7 +756,7 @@ TEST_F(KeepaliveAct, OfASocketThatAnEarlierPlaneOwesItsValuesLeavesTheApplicatio
   set_keepalive(pair.server, {1, 1, 32767, 127});
   const auto slot = slot_in(State::Established, pair.server_name, pair.client_name);
   plane->act(kAbilities, Prober(note));  // it has not looked since
-  Receipt receipt = keeps_alive(slot, {.idle = 600, .interval = 0, .count = 0});
+  Receipt receipt = order(slot, {.idle = 600, .interval = 0, .count = 0});
   EXPECT_EQ(receipt.outcome, Outcome::Done);
   EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 600, 33, 5}));
   sweep();
