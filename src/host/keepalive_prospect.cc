@@ -39,8 +39,11 @@ Values values_of(const plane::Keepalive& wanted, const OwnLimitsSeen& seen) {
   return v;
 }
 
-bool is_on_already(const Values& v, const OwnLimitsSeen& seen) {
-  return seen.options && seen.options->keepalive && v.idle == seen.options->keepalive_time &&
+// Nothing of it would change.
+bool is_as_wanted(const plane::Record& record, const plane::Keepalive& wanted, const Values& v,
+                  const OwnLimitsSeen& seen) {
+  if (!seen.options) return record.beside.keepalive && wanted == plane::Keepalive{};
+  return seen.options->keepalive && v.idle == seen.options->keepalive_time &&
          v.interval == seen.options->keepalive_interval && v.count == seen.options->keepalive_probes;
 }
 
@@ -91,7 +94,8 @@ Prospect keepalive_prospect_of(const plane::Record& record, plane::Abilities abi
   evidence.abilities = abilities;
   const bool is_limited = seen.options && seen.options->user_timeout > Duration{};
   const Values v = values_of(wanted, seen);
-  if (record.has_ended() || !control::can_have_keepalive(evidence) || (is_limited && !is_on_already(v, seen))) {
+  if (record.has_ended() || !control::can_have_keepalive(evidence) ||
+      (is_limited && !is_as_wanted(record, wanted, v, seen))) {
     prospect.refused = record.has_ended() ? control::Refusal::Ended : control::Refusal::Unable;
     prospect.here = why_not(record, abilities, seen);
     return prospect;
@@ -104,13 +108,15 @@ Prospect keepalive_prospect_of(const plane::Record& record, plane::Abilities abi
       "the kernel asks the peer after {} without a segment, then every {}, {}", idle,
       span(v.interval, "tcp_keepalive_intvl"),
       v.count ? counted(*v.count, "question") + " in all" : std::string("tcp_keepalive_probes questions in all"));
-  if (is_on_already(v, seen))
-    prospect.here = fmt::format("nothing is changed: its program has it on already; {}", asks);
+  const std::string_view is_done =
+      record.beside.keepalive ? "it is on already, and told new values" : "SO_KEEPALIVE is switched on";
+  if (is_as_wanted(record, wanted, v, seen))
+    prospect.here = fmt::format("nothing is changed, as it is on already: {}", asks);
   else
     prospect.here = fmt::format(
-        "SO_KEEPALIVE is switched on through a duplicate of {}, and stays on: {}; it lives on "
-        "while it is answered, and ends when nobody answers",
-        whose, asks);
+        "{} through a duplicate of {}, and stays on: {}; it lives on while it is answered, and ends when nobody "
+        "answers",
+        is_done, whose, asks);
   prospect.application = application(record, v);
   prospect.peer = fmt::format(
       "if it is there: a segment without data after each {} of silence, which its kernel answers; if it has forgotten "

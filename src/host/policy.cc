@@ -562,7 +562,7 @@ void Reader::act_keys(Rule& rule, std::vector<Key>& keys, bool is_default) {
                     if (is_default && wanted && *wanted != Act::Tell)
                       return mistake(e,
                                      fmt::format("always in [default] would {} every connection of this host",
-                                                 *wanted == Act::Keepalive ? "be meant for" : "end"),
+                                                 *wanted == Act::Keepalive ? "act on" : "end"),
                                      "write it in a [[rule]] whose match says which ones");
                     rule.always = wanted.value_or(rule.always);
                   }});
