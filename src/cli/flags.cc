@@ -15,7 +15,6 @@
 #include <memory>
 #include <sstream>
 
-#include "host/keepalive_prospect.h"
 #include "host/ledger.h"
 #include "host/log.h"
 #include "host/text.h"

@@ -11,7 +11,6 @@
 #include "base/limits.h"
 #include "cli/command.h"
 #include "host/census.h"
-#include "host/keepalive_prospect.h"
 #include "host/text.h"
 
 namespace adieu::cli {

@@ -13,7 +13,6 @@
 #include <span>
 #include <type_traits>
 
-#include "host/keepalive_prospect.h"
 #include "host/sentences.h"
 #include "host/text.h"
 

@@ -15,7 +15,6 @@
 #include "base/assert.h"
 #include "control/filter_text.h"
 #include "host/built_in.h"
-#include "host/keepalive_prospect.h"
 #include "host/text.h"
 
 namespace adieu::host {

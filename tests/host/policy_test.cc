@@ -451,6 +451,18 @@ TEST_F(Tried, ByARuleThatOnlyTellsTheGoneOneWouldHaveBeenSpared) {
   EXPECT_EQ(by("dry_run = true\n").rules.at(0).spares, 1U);
 }
 
+// It ends nobody by itself.
+TEST_F(Tried, ByARuleThatSwitchesOnAKeepaliveNobodyIsSaidToEnd) {
+  Difference d;
+  d.would_do = "keepalive";
+  EXPECT_FALSE(d.ends());
+  EXPECT_TRUE(d.keeps_otherwise());
+  d.did = "keepalive";
+  EXPECT_FALSE(d.keeps_otherwise() || d.ends() || d.spares());
+  d.did = "abort";
+  EXPECT_TRUE(d.spares());
+}
+
 TEST_F(Tried, ARuleThatAsksForAProcessIsSaidToBeBlind) {
   EXPECT_TRUE(by("[[rule]]\nname = \"x\"\nmatch = \"pid 1\"\nexempt = true\n").needs_processes);
   EXPECT_FALSE(by("").needs_processes);
