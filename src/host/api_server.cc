@@ -50,8 +50,9 @@ int status_of(control::Refusal refusal) {
 
 std::string_view sentence_of(plane::Outcome outcome, std::string_view act) {
   if (outcome == plane::Outcome::Unable && act == name(EndHow::Keepalive))
-    return "it was not switched on: no process has it open any more, its program has set TCP_USER_TIMEOUT, so that one "
-           "question without an answer would end it, or `count` questions have stayed unanswered already";
+    return "it was not switched on: no process has it open any more, its program has set TCP_USER_TIMEOUT, by which "
+           "one "
+           "question without an answer could end it, or `count` questions have stayed unanswered already";
   switch (outcome) {
     case plane::Outcome::Done: return "done";
     case plane::Outcome::DoneUnguarded:

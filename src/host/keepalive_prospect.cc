@@ -62,7 +62,7 @@ std::string why_not(const plane::Record& record, plane::Abilities abilities, con
   if (!is_synchronized(record.state)) return fmt::format("in {} there is no peer yet to be asked", name(record.state));
   if (seen.options && seen.options->user_timeout > Duration{})
     return fmt::format(
-        "its program has set TCP_USER_TIMEOUT to {}: a single question without an answer would then end it; --reset "
+        "its program has set TCP_USER_TIMEOUT to {}: a single question without an answer could then end it; --reset "
         "ends it",
         readable(seen.options->user_timeout));
   if (record.holder != plane::Holder::Held || (record.beside.looked && record.beside.process == 0))

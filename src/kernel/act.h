@@ -11,7 +11,7 @@
 //   keepalive  SO_KEEPALIVE through such a duplicate, for good: the kernel asks the peer from now on. Its three values
 //            first, those that grow before those that shrink, then the switch: whatever this process has done when it
 //            is killed, the kernel is at least as patient as it was, or as it was told to be. Not where
-//            TCP_USER_TIMEOUT would end the connection by a single question without an answer, nor where questions
+//            TCP_USER_TIMEOUT could end the connection by a single question without an answer, nor where questions
 //            have stayed unanswered that the kernel would count as all that it may ask
 //
 // Without an RST the kernel ends nothing: an abort without one cannot be had here.

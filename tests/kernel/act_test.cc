@@ -645,13 +645,20 @@ TEST_F(KeepaliveAct, EndsWhosePeerIsSilentAndNotWhosePeerAnswers) {
   EXPECT_EQ(receives(answers.server), "still here");
 }
 
-TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerWouldBeEnough) {
+TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerCouldBeEnough) {
   const Fd listener = listens(kLoopback4);
   const Pair limits = connected(listener, kLoopback4);
   const Pair asked = connected(listener, kLoopback4);
   set_option_of(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
   EXPECT_EQ(order(limits, {600, 75, 9}), Outcome::Unable);
   EXPECT_EQ(keepalive_of(limits.server)[0], 0);
+  const auto refused = slot_in(State::Established, limits.server_name, limits.client_name);
+  EXPECT_TRUE(table->read(refused).beside.keepalive_refused) << "so that no rule orders it again at once";
+  set_option_of(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  EXPECT_EQ(order(refused, {600, 75, 9}).outcome, Outcome::Done);
+  EXPECT_FALSE(table->read(refused).beside.keepalive_refused);
+  sweep();
+  EXPECT_FALSE(table->read(refused).beside.keepalive_refused);
   // Two questions of its own stay unanswered: the kernel would count them.
   turns_deaf(asked.client);
   set_keepalive(asked.server, {1, 1, 1, 9});
@@ -701,7 +708,7 @@ TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOf
 TEST_F(KeepaliveAct, KilledAtAnyStepLeavesNothingThatIsLessPatientThanBeforeAndAsOrdered) {
   const Fd listener = listens(kLoopback4);
   static int last_step;
-  for (const Keeps before : {Keeps{0, 7200, 75, 9}, Keeps{1, 7200, 60, 5}, Keeps{1, 60, 100, 20}}) {
+  for (const Keeps before : {Keeps{0, 7200, 75, 9}, Keeps{0, 1, 1, 1}, Keeps{1, 7200, 60, 5}, Keeps{1, 60, 100, 20}}) {
     const plane::Keepalive wanted{.idle = 600, .interval = 75, .count = 9};
     const Keeps ordered{1, 600, 75, 9};
     int steps = 0;
