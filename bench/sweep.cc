@@ -104,7 +104,7 @@ struct World {
     using plane::Ability;
     setup.abilities = Ability::ProbeEcho | Ability::ProbeBare | Ability::ProbePending | Ability::AbortReset |
                       Ability::AbortSilent | Ability::GuardedAbort | Ability::ReportsHeard | Ability::ReportsHolder |
-                      Ability::ReportsReading;
+                      Ability::ReportsReading | Ability::ProbeUncounted;
     plane::TableWriter writer(table_memory.bytes(), setup);
     const plane::ControlView view(control_memory.bytes());
     for (std::uint32_t i = 0; i < connections; ++i) ADIEU_ASSERT(writer.open(record(i), view));

@@ -20,7 +20,8 @@ inline constexpr std::uint32_t kReceiptRing = 8192;
 inline constexpr std::uint32_t kEventRing = 4096;
 static_assert(kReceiptRing >= kCommandRing, "a plane that takes every command must have room to answer each");
 
-// Questions in a row that the kernel's peers are asked without an answer (kernel/probe.h tells why).
+// Questions in a row without an answer that the kernel's peers are asked by its own keepalive (kernel/probe.h tells
+// why).
 inline constexpr std::uint32_t kKernelQuestions = 4;
 
 // Out-of-order ranges that one connection remembers: as many holes as SACK can ever describe in a few segments.

@@ -72,13 +72,13 @@ bool spares_the_kernel(const host::NamedPolicy& policy, std::uint32_t number) {
   return acts || asks(rule) != "nobody";
 }
 
-// When whoever is asked is proven gone. The kernel's are asked no more often than so in a row.
+// When whoever is asked is proven gone. By the kernel's keepalive no more questions are asked in a row than so.
 std::string proven_within(const host::NamedPolicy& policy, std::uint32_t number) {
   const control::Rule& rule = policy.policy.rule(number);
   std::string within = host::readable(host::bound(rule));
   const bool is_short = rule.probes_needed > limits::kKernelQuestions;
   if (is_short && policy.matches[number].find("plane kernel") != std::string::npos)
-    within += fmt::format("; the kernel's never: N is above {}", limits::kKernelQuestions);
+    within += fmt::format("; by the kernel's keepalive alone never: N is above {}", limits::kKernelQuestions);
   return within;
 }
 

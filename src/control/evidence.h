@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "base/terms.h"
 #include "base/time.h"
 #include "plane/command.h"
@@ -90,6 +91,10 @@ struct Evidence {
   bool may_be_outside = false;
   HostFacts host;  // the controller's to fill in
 
+  // In a row, while nothing is outstanding.
+  std::uint32_t most_asked() const {
+    return plane::has(abilities, plane::Ability::ProbeUncounted) ? UINT32_MAX : limits::kKernelQuestions;
+  }
   std::uint32_t asks_by(ProbeForm f) const { return asks[static_cast<unsigned>(f)]; }
 };
 

@@ -24,7 +24,7 @@ bool every_form_used(const Evidence& e) {
 
 // What is outstanding, its plane transmits as often as it likes.
 bool enough_askable(const Evidence& e, const Rule& rule) {
-  return e.pending || rule.probes_needed + std::uint64_t{e.spoiled} <= rule.most_asked;
+  return e.pending || rule.probes_needed + std::uint64_t{e.spoiled} <= e.most_asked();
 }
 
 // Questions that can prove something, the one on its way included.
@@ -151,7 +151,7 @@ Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing
       break;
     case Standing::Gone:
       if (acts) return Ends::CommandedAbort;
-      return e.beside.keepalive ? Ends::OwnKeepalive : Ends::Nothing;
+      return ends_by_own_timer(e).value_or(Ends::Nothing);
     case Standing::Suspect:
     case Standing::Alive:
     case Standing::Silent: break;
@@ -360,7 +360,7 @@ Verdict judge(const Evidence& e, const Rule& rule, Instant now) {
   const bool would_ask = !rule.unmeant && rule.probing && contains(rule.idle_states, e.state) &&
                          (e.possible != 0 || e.asks_by(ProbeForm::Bare) > 0);
   if (doubted && would_ask && !enough_askable(e, rule))
-    v.grounds.add(GroundKind::TooFewAskable, rule.most_asked - std::min(rule.most_asked, e.spoiled));
+    v.grounds.add(GroundKind::TooFewAskable, e.most_asked() - std::min(e.most_asked(), e.spoiled));
   cite_why_not_asked(e, rule, v.grounds);
   return v;
 }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/limits.h"
 
 namespace adieu::control {
 namespace {
@@ -71,7 +70,6 @@ std::uint32_t Policy::rule_for(const Subject& subject) const {
 Rule Policy::rule(std::uint32_t number, const Subject& subject) const {
   Rule rule = clauses_[number].rule;
   if (subject.kind != plane::PlaneKind::Kernel) return rule;
-  rule.most_asked = limits::kKernelQuestions;
   Subject anywhere = subject;
   anywhere.plane_known = false;
   rule.unmeant = clauses_[number].filter.match(anywhere) == Truth::Yes;

@@ -116,8 +116,6 @@ struct Rule {
   // It is the kernel's, and the rule does not say that it means such connections (Policy::rule_for()): exempt, and not
   // asked, but on a person's word. No file sets this.
   bool unmeant = false;
-  // Of a plane that asks no more questions in a row while nothing is outstanding. No file sets this either.
-  std::uint32_t most_asked = UINT32_MAX;
   Act when_gone = Act::Reset;
   // The application has read the end of the peer's stream so long ago, and has not closed: forgotten, or meant.
   Act when_forgotten = Act::Tell;

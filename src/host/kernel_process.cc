@@ -67,8 +67,11 @@ kernel::Bpf bpf_without(const std::vector<std::string>& words) {
   const auto may = [&](std::string_view word) {
     return std::ranges::none_of(words, [&](const std::string& one) { return one == kNoBpf[0] || one == word; });
   };
-  return {
-      .holders = may("holders"), .events = may("events"), .end_of_stream = may("end-of-stream"), .guard = may("guard")};
+  return {.holders = may("holders"),
+          .events = may("events"),
+          .end_of_stream = may("end-of-stream"),
+          .probe = may("probe"),
+          .guard = may("guard")};
 }
 
 // One table, filled for as long as this process lives.
@@ -219,8 +222,8 @@ Result<void> run_kernel_process(const std::string& run_dir, Duration sweep, cons
         kernel::name(listens.error().kind)));
   // To see who has what open, to enter the networks of containers, and (CAP_NET_ADMIN) to end a connection on command.
   // CAP_SYS_PTRACE is also what a duplicate of somebody's descriptor takes, CAP_SYS_ADMIN what the BPF programs take
-  // that are loaded by now.
-  const auto kept = keep_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_NET_ADMIN});
+  // that are loaded by now, CAP_NET_RAW what a segment of ours takes.
+  const auto kept = keep_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW});
   if (!kept) return kept;
   if (!kernel::is_hosts_own_network()) plane->keep_to_own_network();
   KernelLoop(dir, setup, *seam, table, std::move(*plane), sweep, stop.get()).run();

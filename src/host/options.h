@@ -46,7 +46,7 @@ struct ControlOptions {
 };
 
 // For what the kernel plane loads no programs into the kernel: words of --no-bpf. The first means all of them.
-inline constexpr std::string_view kNoBpf[] = {"all", "holders", "events", "end-of-stream", "guard"};
+inline constexpr std::string_view kNoBpf[] = {"all", "holders", "events", "end-of-stream", "probe", "guard"};
 
 struct UpOptions {
   std::string run_dir;

@@ -377,7 +377,7 @@ std::string rule_intends(const control::Onlook& seen, State state) {
   if (state == State::TimeWait) return does;
   if (seen.verdict.grounds.find(GroundKind::TooFewAskable) != nullptr)
     return does + fmt::format("; the kernel's are asked {} times in a row at the most, and N is {}: never proven gone",
-                              rule.most_asked, rule.probes_needed);
+                              seen.evidence.most_asked(), rule.probes_needed);
   if (!can_reset) return does + "; its plane takes no command to end it";
   if (rule.when_gone == control::Act::Tell && seen.verdict.standing == Standing::Gone)
     return does + "; only says that it is gone";

@@ -5,14 +5,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
+#include "kernel/capability.h"
 #include "kernel/duplicate.h"
 #include "kernel/option.h"
 
@@ -21,13 +19,6 @@ namespace {
 
 using plane::Ability;
 using plane::Outcome;
-
-bool has_capability(unsigned capability) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  if (::syscall(SYS_capget, &header, data) < 0) return false;
-  return (data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
-}
 
 // `walked`: to the end; else nothing is known of what was not met.
 Outcome outcome_of(const DestroyAnswer& answer, bool walked) {

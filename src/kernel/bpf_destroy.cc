@@ -1,11 +1,8 @@
 // Giving the orders and taking the answers. What does not live here: carrying them out (bpf/destroy.bpf.c).
 #include "kernel/bpf_destroy.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <utility>
 
 #include "base/assert.h"
@@ -93,18 +90,14 @@ std::expected<void, Error> BpfDestroy::walk(std::span<const DestroyOrder> orders
   std::size_t outstanding = count_missing(answers);
   while (outstanding != 0) {
     // The kernel stops walking when it has what was asked for.
-    const ssize_t length = read(walk->get(), rows.data(), outstanding * sizeof(AnswerRow));
-    if (length < 0 && (errno == EINTR || errno == EAGAIN)) continue;  // EAGAIN: a million sockets without an answer
-    if (length < 0) return std::unexpected(bpf_error(errno));
-    if (length == 0) return {};
-    const auto octets = static_cast<std::size_t>(length);
-    if (octets % sizeof(AnswerRow) != 0) return std::unexpected(Error{ErrorKind::NotUnderstood, 0});
-    const std::size_t count = octets / sizeof(AnswerRow);
-    for (const AnswerRow& row : std::span(rows).first(count)) {
+    const auto count = read_rows(*walk, rows.data(), outstanding, sizeof(AnswerRow));
+    if (!count) return std::unexpected(count.error());
+    if (*count == 0) return {};
+    for (const AnswerRow& row : std::span(rows).first(*count)) {
       const auto order = std::ranges::find(orders, row.cookie, &DestroyOrder::cookie);
       if (order != orders.end()) answers[static_cast<std::size_t>(order - orders.begin())] = answer_of(row);
     }
-    outstanding -= count;
+    outstanding -= *count;
   }
   return {};
 }

@@ -10,9 +10,8 @@
 // Processes come and go during a pass: it is no snapshot.
 #pragma once
 
-#include <cstdint>
 #include <expected>
-#include <memory>
+#include <utility>
 
 #include "kernel/bpf_object.h"
 #include "kernel/holding.h"
@@ -29,10 +28,9 @@ class BpfHoldings {
   [[nodiscard]] std::expected<void, Error> each(VisitHolding visit, void* context);
 
  private:
-  explicit BpfHoldings(BpfObject object);
+  explicit BpfHoldings(BpfObject object) : object_(std::move(object)) {}
 
   BpfObject object_;
-  std::unique_ptr<std::uint8_t[]> buffer_;
 };
 
 }  // namespace adieu::kernel

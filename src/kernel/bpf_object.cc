@@ -71,6 +71,17 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) close(fd_);
 }
 
+std::expected<std::size_t, Error> read_rows(const Descriptor& walk, void* rows, std::size_t most, std::size_t octets) {
+  ssize_t length = 0;
+  do {
+    length = read(walk.get(), rows, most * octets);
+    // EAGAIN: a million sockets or descriptors without a row; the walk goes on where it stopped.
+  } while (length < 0 && (errno == EINTR || errno == EAGAIN));
+  if (length < 0) return std::unexpected(bpf_error(errno));
+  if (static_cast<std::size_t>(length) % octets != 0) return std::unexpected(Error{ErrorKind::NotUnderstood, 0});
+  return static_cast<std::size_t>(length) / octets;
+}
+
 void BpfObject::Unload::operator()(bpf_object* object) const { bpf_object__close(object); }
 void BpfObject::Detach::operator()(bpf_link* link) const { bpf_link__destroy(link); }
 

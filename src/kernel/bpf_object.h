@@ -1,10 +1,11 @@
 // A BPF object of ours in the kernel: loaded, attached, read. The one door to libbpf.
 //
-// What lives here: BpfObject. What does not: what the programs tell (bpf_holdings.h, bpf_events.h, bpf_destroy.h).
+// What lives here: BpfObject. What does not: what the programs tell (bpf_holdings.h and its like).
 // BPF may be refused: without CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), by an old kernel, by one without BTF. Nothing
 // is printed; what libbpf and the verifier said is in bpf_words().
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -37,6 +38,10 @@ class Descriptor {
  private:
   int fd_;
 };
+
+// The next rows of a walk, as many as fit, each of `octets`; none: it is over.
+[[nodiscard]] std::expected<std::size_t, Error> read_rows(const Descriptor& walk, void* rows, std::size_t most,
+                                                          std::size_t octets);
 
 class BpfObject {
  public:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernel/crafter.h"
 #include "kernel/probe.h"
 
 namespace adieu::kernel {
@@ -203,7 +204,7 @@ Record record_of(const Socket& socket, const Record* previous, const Seen& seen)
   set_reading(socket, seen, record);
   set_clocks(socket, previous, seen, record);
   set_sending(socket, seen, record);
-  record.can_probe = is_askable(socket);
+  record.can_probe = is_askable(socket) || (seen.can_craft && is_craftable(socket));
   if (previous != nullptr && !seen.has_heard) {
     std::ranges::copy(previous->probes, record.probes);
     record.probe_first = previous->probe_first;

@@ -39,9 +39,9 @@ namespace adieu::kernel {
 
 // What a sweep reports, and what such a plane may be able to do beside (act.h).
 inline constexpr plane::Abilities kReports = plane::Ability::ReportsHolder | plane::Ability::ReportsHeard;
-inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::ProbeBare | plane::Ability::Finish |
-                                               plane::Ability::AbortReset | plane::Ability::GuardedAbort |
-                                               plane::Ability::Forget | plane::Ability::Keepalive;
+inline constexpr plane::Abilities kAbilities =
+    kReports | plane::Ability::ProbeBare | plane::Ability::Finish | plane::Ability::AbortReset |
+    plane::Ability::GuardedAbort | plane::Ability::Forget | plane::Ability::Keepalive | plane::Ability::ProbeUncounted;
 
 // The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
 // written: two readings of one instant differ by that, and are one.
@@ -54,6 +54,7 @@ inline constexpr std::uint8_t kR1 = 3;
 struct Seen {
   Instant now;                      // of the sweep
   bool is_new = false;              // not there in the sweep before, which missed nothing: it came into being since
+  bool can_craft = false;           // its peer can be asked by a segment of ours (crafter.h)
   bool is_quiet = false;            // no segment has come in since the previous record
   bool has_heard = false;           // some have; with neither, nobody knows
   Instant entered_at{};             // its state, as the kernel told; unknown(): it did not

@@ -58,6 +58,8 @@ Plane::Plane(plane::TableWriter& table, Networks networks, const Bpf& bpf)
 void Plane::act(plane::Abilities wanted, Prober prober) {
   acts_ = Acts::open(bpf_.guard);
   prober_ = std::move(prober);
+  if (bpf_.probe) crafter_ = Crafter::open();
+  if (crafter_.is_possible()) sweep_->can_craft();
   wanted_ = wanted & ~kReports;
   table_->set_abilities(table_->abilities() | able());
 }
@@ -66,6 +68,7 @@ plane::Abilities Plane::able() const {
   plane::Abilities can = acts_.abilities();
   // A duplicate is what both take.
   if (prober_.is_possible() && plane::has(can, plane::Ability::Finish)) can = can | plane::Ability::ProbeBare;
+  if (crafter_.is_possible()) can = can | plane::Ability::ProbeBare | plane::Ability::ProbeUncounted;
   return can & wanted_;
 }
 

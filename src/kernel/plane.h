@@ -15,6 +15,7 @@
 #include "kernel/act.h"
 #include "kernel/bpf_events.h"
 #include "kernel/bpf_holdings.h"
+#include "kernel/crafter.h"
 #include "kernel/facts.h"
 #include "kernel/holders.h"
 #include "kernel/network.h"
@@ -41,6 +42,7 @@ struct Bpf {
   bool holders = true;        // else /proc is walked: descriptors in flight are not counted
   bool events = true;         // else changes are as old as the sweep that saw them, and ends have no reason
   bool end_of_stream = true;  // else an end of stream that was read cannot be told from one that was not
+  bool probe = true;          // else whoever has timers of its own is not asked, nor anybody more than four times
   bool guard = true;          // else a segment that comes in the last moment does not stop a reset
   bool operator==(const Bpf&) const = default;
 };
@@ -115,6 +117,7 @@ class Plane {
   void abort_guarded(std::span<Pending> batch);
   void verify(Pending& pending);
   void ask(std::span<Pending> batch);
+  void craft(std::span<Question> questions);
 
   plane::TableWriter* table_;
   Networks networks_;
@@ -122,6 +125,7 @@ class Plane {
   bool every_network_ = true;
   Acts acts_;
   Prober prober_;
+  Crafter crafter_;
   plane::Abilities wanted_ = 0;  // of acts
   bool is_prepared_ = false;
   std::unique_ptr<BpfHoldings> holdings_;  // null: not permitted, not possible, or no look yet

@@ -26,7 +26,8 @@ using plane::Outcome;
 // So many take some ten milliseconds, and a socket that does not let itself be asked a hundred. Meanwhile nothing else
 // is done, the heartbeat among it.
 constexpr std::size_t kMostAtOnce = 256;
-static_assert(kMostAtOnce <= BpfDestroy::kMostOrders && kMostAtOnce <= Prober::kMostQuestions);
+static_assert(kMostAtOnce <= BpfDestroy::kMostOrders && kMostAtOnce <= Prober::kMostQuestions &&
+              kMostAtOnce <= Crafter::kMostQuestions);
 // Each is walked over by itself.
 constexpr std::size_t kMostNetworksWalked = 16;
 
@@ -247,6 +248,7 @@ void Plane::ask(std::span<Pending> batch) {
     if (pending.next == Next::Question)
       questions.push_back({.found = pending.found, .who = holders_->of(pending.found.inode)});
   prober_.ask(questions);
+  if (crafter_.is_possible()) craft(questions);
   auto question = questions.begin();
   for (Pending& pending : batch) {
     if (pending.next != Next::Question) continue;
@@ -255,8 +257,21 @@ void Plane::ask(std::span<Pending> batch) {
     receipt.outcome = asked.outcome;
     if (receipt.outcome == Outcome::AlreadyEnded) receipt.state = State::Closed;
     if (receipt.outcome == Outcome::Done) sweep_->asked(receipt.id.slot, receipt.at);
-    if (receipt.outcome == Outcome::Unable && is_askable(asked.found) && asked.who.descriptors > 0 && !prober_.owes())
-      sweep_->unaskable(receipt.id.slot, receipt.at);
+    const bool was_tried = (is_askable(asked.found) && asked.who.descriptors > 0 && !prober_.owes()) ||
+                           (crafter_.is_possible() && is_craftable(asked.found));
+    if (receipt.outcome == Outcome::Unable && was_tried) sweep_->unaskable(receipt.id.slot, receipt.at);
+  }
+}
+
+// Those whom the kernel's own keepalive did not ask.
+void Plane::craft(std::span<Question> questions) {
+  for (const Network& network : networks_.all()) {
+    std::vector<Question*> here;
+    for (Question& question : questions)
+      if (question.outcome == Outcome::Unable && question.found.key.network == network.inode &&
+          is_craftable(question.found))
+        here.push_back(&question);
+    if (!here.empty()) crafter_.ask(network, here);
   }
 }
 

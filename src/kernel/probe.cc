@@ -68,6 +68,8 @@ bool is_askable(const Socket& socket) {
          socket.timer != Timer::Keepalive && socket.probes < kMostUnanswered;
 }
 
+bool was_just_heard(const Socket& socket) { return earlier(socket.since_data, socket.since_ack) < seconds(1); }
+
 Prober::Prober(std::string note, AfterStep after_step) : note_(std::move(note)), after_step_(after_step) {
   const File file(std::fopen(note_.c_str(), "re"));
   if (!file) return;
@@ -104,7 +106,7 @@ void Prober::ask(std::span<Question> questions) {
 std::optional<Prober::Asked> Prober::prepare(Question& question) {
   const Socket& found = question.found;
   if (question.who.descriptors == 0 || !is_askable(found)) return std::nullopt;
-  if (earlier(found.since_data, found.since_ack) < seconds(1)) {
+  if (was_just_heard(found)) {
     question.outcome = Outcome::TooSoon;
     return std::nullopt;
   }

@@ -39,6 +39,9 @@ inline constexpr std::uint8_t kMostUnanswered = limits::kKernelQuestions;
 // As the kernel says it is: it can be asked, if its application has no user timeout of its own.
 bool is_askable(const Socket& socket);
 
+// Within a second: peers answer such a question once in 500 ms (RFC 5961) or less often.
+bool was_just_heard(const Socket& socket);
+
 struct Question {
   const Socket& found;
   Held who;

@@ -73,6 +73,7 @@ void Sweep::open(const Socket& socket, const plane::ControlView& control) {
   const plane::Record record = record_of(socket, nullptr,
                                          {.now = now_,
                                           .is_new = previous_missed_none_,
+                                          .can_craft = can_craft_,
                                           .entered_at = told.entered(socket.state),
                                           .end_of_stream_read = told.end_of_stream_read});
   const auto slot = table_.open(record, control);
@@ -108,6 +109,7 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   plane::Record record = record_of(socket, &previous,
                                    {.now = now_,
                                     .is_new = false,
+                                    .can_craft = can_craft_,
                                     .is_quiet = is_quiet,
                                     .has_heard = counts && !is_quiet,
                                     .entered_at = connection.told.entered(socket.state),
@@ -169,7 +171,7 @@ void Sweep::asked(std::uint32_t slot, Instant now) {
   if (count == 0) record.probe_first = now;
   if (count < UINT16_MAX) ++count;
   record.probe_last = now;
-  if (count >= kMostUnanswered) record.can_probe = false;  // before the next sweep says so
+  if (count >= kMostUnanswered && !can_craft_) record.can_probe = false;  // before the next sweep says so
   table_.publish(slot, record);
 }
 
@@ -187,7 +189,7 @@ void Sweep::keepalive_on(std::uint32_t slot) {
   beside.keepalive_refused = false;
   table_.set_beside(slot, beside);
   plane::Record record = table_.last(slot);
-  record.can_probe = false;
+  record.can_probe = record.can_probe && can_craft_;
   table_.publish(slot, record);
 }
 

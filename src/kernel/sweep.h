@@ -53,9 +53,11 @@ class Sweep {
   void tell(const BpfEvent& event);
   // What poll_told() or poll_due() named is not there (any more).
   void absent(std::uint64_t cookie);
+  // From now on peers can be asked without the kernel (crafter.h), too.
+  void can_craft() { can_craft_ = true; }
   // Its peer has been asked.
   void asked(std::uint32_t slot, Instant now);
-  // It has timers of its own that forbid a question, which no dump tells. For a minute it counts as one that has none.
+  // Something of its own forbids a question, which no dump tells. For a minute it counts as one that cannot be asked.
   void unaskable(std::uint32_t slot, Instant now);
   // Its own TCP asks its peer from now on.
   void keepalive_on(std::uint32_t slot);
@@ -139,7 +141,8 @@ class Sweep {
   std::unordered_map<std::uint64_t, Newcomer> newcomers_;  // of which nothing but what was told is known
   Instant now_;
   std::uint32_t sweep_ = 0;
-  std::uint32_t cursor_ = 0;           // of poll_missing()
+  std::uint32_t cursor_ = 0;  // of poll_missing()
+  bool can_craft_ = false;
   bool previous_missed_none_ = false;  // the sweep before was whole: what is new has come into being since
   SweepCounts counts_;
 };

@@ -100,6 +100,8 @@ enum class Ability : std::uint64_t {
   ReportsReading = 1U << 10,  // knows whether the end of stream was read
   ReportsReason = 1U << 11,   // knows why a connection ended
   Keepalive = 1U << 12,
+  // Nobody but us counts its questions: any number in a row. Else limits::kKernelQuestions.
+  ProbeUncounted = 1U << 13,
 };
 using Abilities = std::uint64_t;
 constexpr Abilities operator|(Ability a, Ability b) { return static_cast<Abilities>(a) | static_cast<Abilities>(b); }

@@ -13,7 +13,7 @@ constexpr plane::Abilities kAll = plane::Ability::ProbeEcho | plane::Ability::Pr
                                   plane::Ability::Finish | plane::Ability::AbortReset | plane::Ability::AbortSilent |
                                   plane::Ability::Forget | plane::Ability::GuardedAbort | plane::Ability::ReportsHeard |
                                   plane::Ability::ReportsHolder | plane::Ability::ReportsReading |
-                                  plane::Ability::ReportsReason;
+                                  plane::Ability::ReportsReason | plane::Ability::ProbeUncounted;
 
 plane::TableSetup completed(plane::TableSetup setup, const Settings& settings) {
   setup.kind = plane::PlaneKind::Engine;

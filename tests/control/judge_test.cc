@@ -209,7 +209,6 @@ constexpr plane::Abilities kBareOnly = plane::Ability::ReportsHeard | plane::Abi
 TEST(Judge, APlaneThatAsksNoMoreThanFourProvesNobodyGoneByARuleThatWantsFive) {
   const Attention kernel{kBareOnly, {}, {}, {}};
   Rule rule;
-  rule.most_asked = 4;
   rule.probes_needed = 5;
   auto r = asked(half_closed(kHeard), 0, 4, kFirst, kFirst + 150_s);
   for (const bool can_probe : {true, false}) {
@@ -242,6 +241,17 @@ TEST(Judge, WhoeverHasTheKernelsKeepaliveOnIsLeftToIt) {
   EXPECT_TRUE(v.grounds.find(GroundKind::NotAskedOwnAsks));
   EXPECT_FALSE(v.grounds.find(GroundKind::NotAskedUnable));
   EXPECT_EQ(v.ends, Ends::OwnKeepalive);
+}
+
+TEST(Judge, WhomNoRuleEndsAlthoughItsPeerIsGoneItsOwnTimerEnds) {
+  auto r = asked(half_closed(kHeard), 0, 31, kFirst, kFirst + 150_s);
+  Rule rule;
+  rule.when_gone = Act::Tell;
+  const Attention kernel{kBareOnly | plane::Ability::ProbeUncounted, {}, {}, {}};
+  EXPECT_EQ(judged(r, kFirst + 1_h, rule, kernel).standing, Standing::Gone);
+  EXPECT_EQ(judged(r, kFirst + 1_h, rule, kernel).ends, Ends::Nothing);
+  r.beside.timer = plane::OwnTimer::Keepalive;
+  EXPECT_EQ(judged(r, kFirst + 1_h, rule, kernel).ends, Ends::OwnKeepalive);
 }
 
 TEST(Judge, AResetAfterAQuestionIsCalledItsAnswerAndOneWithoutIsNot) {

@@ -16,7 +16,7 @@ inline constexpr plane::Abilities kAllAbilities = [] {
   using plane::Ability;
   return Ability::ProbeEcho | Ability::ProbeBare | Ability::ProbePending | Ability::AbortReset | Ability::AbortSilent |
          Ability::Finish | Ability::GuardedAbort | Ability::ReportsHeard | Ability::ReportsHolder |
-         Ability::ReportsReading | Ability::ReportsReason;
+         Ability::ReportsReading | Ability::ReportsReason | Ability::ProbeUncounted;
 }();
 inline constexpr PlaneFacts kPlane = [] {
   PlaneFacts facts;

@@ -253,8 +253,8 @@ TEST_F(Processes, ThatWatchHaveNoCapabilityLeftButWhatTheKernelPlaneNeedsToSeeAn
     const std::size_t at = all.find(set);
     return at == std::string::npos ? ~0ULL : std::stoull(all.substr(at + std::strlen(set)), nullptr, 16);
   };
-  constexpr unsigned long long kNeeded =
-      1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_NET_ADMIN;
+  constexpr unsigned long long kNeeded = 1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_SYS_ADMIN |
+                                         1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW;
   for (const char* set : {"CapPrm:\t", "CapEff:\t"}) {
     EXPECT_EQ(capabilities("engine", set), 0U);
     EXPECT_EQ(capabilities("control", set), 0U);

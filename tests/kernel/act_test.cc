@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <algorithm>
-#include <array>
 #include <memory>
 #include <optional>
 #include <set>
@@ -17,7 +15,7 @@
 
 #include "kernel/plane.h"
 #include "tests/kernel/child.h"
-#include "tests/kernel/namespace.h"
+#include "tests/kernel/sockets.h"
 #include "tests/kernel/table.h"
 
 namespace adieu::kernel {
@@ -31,10 +29,10 @@ using plane::Outcome;
 using plane::Receipt;
 using plane::Record;
 
-class Act : public Namespace {
+class Act : public Sockets {
  protected:
   void SetUp() override {
-    Namespace::SetUp();
+    Sockets::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     use(kAbilities);
     if (!plane::has(table->writer.abilities(), Ability::AbortReset) ||
@@ -352,7 +350,7 @@ TEST_F(Act, GuardsAnAbortInAnotherNetworkNamespaceAndStaysInItsOwn) {
   ASSERT_EQ(pipe(ready), 0);
   const pid_t child = fork();  // which lives in a network of its own, with both ends
   if (child == 0) {
-    Namespace::SetUp();
+    Sockets::SetUp();
     const Fd listener = listens(kLoopback4);
     const Pair pair = connected(listener, kLoopback4);
     const Endpoint names[2] = {pair.client_name, pair.server_name};
@@ -388,7 +386,7 @@ TEST_F(Act, WalksOverAFewNetworksInABatchAndOverTheOthersInTheNext) {
   for (std::size_t i = 0; i < kMany; ++i)
     children.emplace_back([this] {
       static Pair pair;  // in a network of its own, until the child is killed
-      Namespace::SetUp();
+      Sockets::SetUp();
       const Fd listener = listens(kLoopback4);
       pair = connected(listener, kLoopback4);
       struct stat own{};
@@ -455,7 +453,10 @@ TEST_F(Act, DoesNothingOnACommandThatDoesNotFit) {
   command = fits;
   command.silent = true;
   EXPECT_EQ(obey(command).outcome, Outcome::Unable);
-  EXPECT_EQ(obey(CommandKind::Probe, slot).outcome, Outcome::Unable);
+  command = fits;
+  command.kind = CommandKind::Probe;
+  command.form = ProbeForm::DataEcho;
+  EXPECT_EQ(obey(command).outcome, Outcome::Unable);
   EXPECT_EQ(error_of(pair.server), 0);
   EXPECT_EQ(writes(pair.client), 0);
   EXPECT_EQ(obey(fits).outcome, Outcome::Done);
@@ -508,26 +509,13 @@ TEST_F(Act, HearsAKeepaliveThatMovesNoClockOfTheKernels) {
 
 // --- keepalive for good
 
-int option_of(const Fd& fd, int level, int name) {
-  int value = -1;
-  socklen_t length = sizeof value;
-  EXPECT_EQ(getsockopt(fd.get(), level, name, &value, &length), 0);
-  return value;
-}
-void set_option_of(const Fd& fd, int level, int name, int value) {
-  ASSERT_EQ(setsockopt(fd.get(), level, name, &value, sizeof value), 0) << std::strerror(errno);
-}
 // SO_KEEPALIVE, idle, interval, count.
-using Keeps = std::array<int, 4>;
-Keeps keepalive_of(const Fd& fd) {
-  return {option_of(fd, SOL_SOCKET, SO_KEEPALIVE), option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-          option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), option_of(fd, IPPROTO_TCP, TCP_KEEPCNT)};
-}
+using Keeps = std::vector<int>;
 void set_keepalive(const Fd& fd, const Keeps& keeps) {
-  set_option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE, keeps[1]);
-  set_option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL, keeps[2]);
-  set_option_of(fd, IPPROTO_TCP, TCP_KEEPCNT, keeps[3]);
-  set_option_of(fd, SOL_SOCKET, SO_KEEPALIVE, keeps[0]);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keeps[1]);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keeps[2]);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keeps[3]);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, keeps[0]);
 }
 
 tcp_info info_of(const Fd& fd) {
@@ -545,15 +533,6 @@ class KeepaliveAct : public Act {
     Command keepalive = command(CommandKind::Keepalive, slot);
     keepalive.keepalive = wanted;
     return obey(keepalive);
-  }
-  static Socket socket_of(const Pair& pair) {
-    auto diag = Diag::open();
-    EXPECT_TRUE(diag);
-    const auto sockets = diag->all();
-    EXPECT_TRUE(sockets);
-    const auto found = std::ranges::find_if(
-        *sockets, [&](const Socket& s) { return s.key.local == pair.server_name && s.key.remote == pair.client_name; });
-    return found == sockets->end() ? Socket{} : *found;
   }
   Outcome order(const Pair& pair, const plane::Keepalive& wanted) {
     return order(slot_in(State::Established, pair.server_name, pair.client_name), wanted).outcome;
@@ -577,7 +556,6 @@ TEST_F(KeepaliveAct, IsSwitchedOnForGoodWithTheValuesOrderedInEveryStateThatIdle
     EXPECT_EQ(receipt.state, state);
     EXPECT_EQ(keepalive_of(fd), expected) << name(state);
     EXPECT_TRUE(table->read(slot).beside.keepalive) << "before the next sweep says so";
-    EXPECT_FALSE(table->read(slot).can_probe);
     sweep();
     EXPECT_TRUE(table->read(slot).beside.keepalive);
     EXPECT_EQ(table->read(slot).beside.timer, plane::OwnTimer::Keepalive);
@@ -649,12 +627,12 @@ TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerCouldBeEnough
   const Fd listener = listens(kLoopback4);
   const Pair limits = connected(listener, kLoopback4);
   const Pair asked = connected(listener, kLoopback4);
-  set_option_of(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+  set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
   EXPECT_EQ(order(limits, {600, 75, 9}), Outcome::Unable);
   EXPECT_EQ(keepalive_of(limits.server)[0], 0);
   const auto refused = slot_in(State::Established, limits.server_name, limits.client_name);
   EXPECT_TRUE(table->read(refused).beside.keepalive_refused) << "so that no rule orders it again at once";
-  set_option_of(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
   EXPECT_EQ(order(refused, {600, 75, 9}).outcome, Outcome::Done);
   EXPECT_FALSE(table->read(refused).beside.keepalive_refused);
   sweep();
@@ -664,7 +642,7 @@ TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerCouldBeEnough
   set_keepalive(asked.server, {1, 1, 1, 9});
   const auto slot = slot_in(State::Established, asked.server_name, asked.client_name);
   ASSERT_TRUE(eventually([&] { return unanswered(asked.server) >= 2; }));
-  set_option_of(asked.server, IPPROTO_TCP, TCP_KEEPINTVL, 100);
+  set_option(asked.server, IPPROTO_TCP, TCP_KEEPINTVL, 100);
   const Keeps before = keepalive_of(asked.server);
   EXPECT_EQ(order(slot, {0, 0, 2}).outcome, Outcome::Unable);
   EXPECT_EQ(keepalive_of(asked.server), before);
@@ -696,7 +674,7 @@ TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOf
   EXPECT_EQ(table->read(slot).beside.timer, plane::OwnTimer::Retransmit);
   EXPECT_TRUE(table->read(slot).beside.keepalive);
   hears_again(pair.client);
-  set_option_of(pair.server, SOL_SOCKET, SO_KEEPALIVE, 0);
+  set_option(pair.server, SOL_SOCKET, SO_KEEPALIVE, 0);
   EXPECT_TRUE(eventually([&] {
     sweep();
     return table->read(slot).beside.timer == plane::OwnTimer::None;
@@ -708,14 +686,14 @@ TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOf
 TEST_F(KeepaliveAct, KilledAtAnyStepLeavesNothingThatIsLessPatientThanBeforeAndAsOrdered) {
   const Fd listener = listens(kLoopback4);
   static int last_step;
-  for (const Keeps before : {Keeps{0, 7200, 75, 9}, Keeps{0, 1, 1, 1}, Keeps{1, 7200, 60, 5}, Keeps{1, 60, 100, 20}}) {
+  for (const Keeps& before : {Keeps{0, 7200, 75, 9}, Keeps{0, 1, 1, 1}, Keeps{1, 7200, 60, 5}, Keeps{1, 60, 100, 20}}) {
     const plane::Keepalive wanted{.idle = 600, .interval = 75, .count = 9};
     const Keeps ordered{1, 600, 75, 9};
     int steps = 0;
     for (last_step = 1; steps == 0; ++last_step) {
       const Pair pair = connected(listener, kLoopback4);
       set_keepalive(pair.server, before);
-      const Socket found = socket_of(pair);
+      const Socket found = server_of(pair);
       const Held who{.process = static_cast<std::uint32_t>(getpid()),
                      .descriptor = pair.server.get(),
                      .processes = 1,
@@ -755,7 +733,7 @@ TEST_F(KeepaliveAct, KilledAtAnyStepLeavesNothingThatIsLessPatientThanBeforeAndA
 TEST_F(KeepaliveAct, OfASocketThatAnEarlierPlaneOwesItsValuesLeavesTheApplicationsOwn) {
   const Fd listener = listens(kLoopback4);
   const Pair pair = connected(listener, kLoopback4);
-  const Socket found = socket_of(pair);
+  const Socket found = server_of(pair);
   char note[] = "/tmp/adieu-keepalive-XXXXXX";
   const Fd file(mkstemp(note));
   const std::string owed = std::to_string(found.key.cookie) + " " + std::to_string(found.inode) + " 77 33 5\nend\n";

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -140,17 +139,6 @@ inline std::string receives(const Fd& fd, std::size_t at_most = 4096) {
   EXPECT_GE(length, 0) << std::strerror(errno);
   text.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
   return text;
-}
-
-// Whatever arrives for it is dropped: to its peer it is not there.
-inline void turns_deaf(const Fd& fd) {
-  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{.len = 1, .filter = &nothing};
-  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
-}
-inline void hears_again(const Fd& fd) {
-  const int none = 0;
-  ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none), 0);
 }
 
 // close() with an RST: both ends are gone at once.

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "kernel/plane.h"
-#include "tests/kernel/namespace.h"
+#include "tests/kernel/sockets.h"
 #include "tests/kernel/table.h"
 
 namespace adieu::kernel {
@@ -22,46 +22,20 @@ namespace {
 using namespace test;
 using plane::Outcome;
 
-int option(const Fd& fd, int level, int name) {
-  int value = -1;
-  socklen_t length = sizeof value;
-  EXPECT_EQ(getsockopt(fd.get(), level, name, &value, &length), 0);
-  return value;
-}
-void set_option(const Fd& fd, int level, int name, int value) {
-  ASSERT_EQ(setsockopt(fd.get(), level, name, &value, sizeof value), 0) << std::strerror(errno);
-}
-std::vector<int> keepalive_of(const Fd& fd) {
-  return {option(fd, SOL_SOCKET, SO_KEEPALIVE), option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-          option(fd, IPPROTO_TCP, TCP_KEEPINTVL), option(fd, IPPROTO_TCP, TCP_KEEPCNT)};
-}
-
-class Probe : public Namespace {
+class Probe : public Sockets {
  protected:
   void SetUp() override {
-    Namespace::SetUp();
+    Sockets::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     char path[] = "/tmp/adieu-probe-XXXXXX";
     ASSERT_NE(mkdtemp(path), nullptr);
     directory = path;
     note = directory + "/kernel_probe";
-    auto asked = Diag::open();
-    ASSERT_TRUE(asked);
-    diag.emplace(std::move(*asked));
   }
   void TearDown() override {
     unlink(note.c_str());
     rmdir(directory.c_str());
   }
-  Socket socket_of(const Endpoint& local, const Endpoint& remote) {
-    const auto sockets = diag->all();
-    EXPECT_TRUE(sockets);
-    const auto found =
-        std::ranges::find_if(*sockets, [&](const Socket& s) { return s.key.local == local && s.key.remote == remote; });
-    return found == sockets->end() ? Socket{} : *found;
-  }
-  Socket server_of(const Pair& pair) { return socket_of(pair.server_name, pair.client_name); }
-  Socket client_of(const Pair& pair) { return socket_of(pair.client_name, pair.server_name); }
   static Held held(const Fd& fd) {
     return {.process = static_cast<std::uint32_t>(getpid()),
             .descriptor = fd.get(),
@@ -74,19 +48,10 @@ class Probe : public Namespace {
     prober.ask({&question, 1});
     return question.outcome;
   }
-  // Nobody has been heard for a second.
-  void idles(const Pair& pair) {
-    ASSERT_TRUE(eventually([&] {
-      const Socket client = client_of(pair);
-      const Socket server = server_of(pair);
-      return std::min({client.since_ack, client.since_data, server.since_ack, server.since_data}) > milliseconds(1010);
-    }));
-  }
   bool has_note() const { return access(note.c_str(), F_OK) == 0; }
 
   std::string directory;
   std::string note;
-  std::optional<Diag> diag;
 };
 
 TEST_F(Probe, AsksOnceIsAnsweredAndLeavesEverythingAsItWas) {

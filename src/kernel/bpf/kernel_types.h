@@ -72,6 +72,7 @@ struct sock_common {
   __u16 skc_num;
   struct in6_addr skc_v6_daddr;
   struct in6_addr skc_v6_rcv_saddr;
+  int skc_bound_dev_if;
   struct possible_net skc_net;
   struct counter64 skc_cookie;
 };
@@ -80,11 +81,39 @@ struct sock {
   __u16 sk_type;
   __u16 sk_protocol;
   int sk_err;
+  __u32 sk_mark;
+};
+struct ipv6_pinfo {
+  __s16 hop_limit;
+  __u8 tclass;
 };
 struct inet_sock {
+  struct sock sk;
+  struct ipv6_pinfo* pinet6;
   __be16 inet_sport;
+  __s16 uc_ttl;
+  __u8 tos;
+};
+struct inet_connection_sock {
+  struct inet_sock icsk_inet;
+};
+struct tcp_options_received {
+  __u32 ts_recent;
+  __u16 tstamp_ok : 1, rcv_wscale : 4;
 };
 struct tcp_sock {
+  struct inet_connection_sock inet_conn;
+  struct tcp_options_received rx_opt;
+  __u32 snd_una;
+  __u32 snd_nxt;
+  __u32 write_seq;
+  __u32 rcv_wup;
+  __u32 rcv_wnd;
+  __u32 tsoffset;
+  __u8 repair : 1, tcp_usec_ts : 1;  // tcp_usec_ts: since Linux 6.7
+  _Bool is_mptcp;                    // these three where the kernel was built for it
+  void* md5sig_info;
+  void* ao_info;
   __u32 segs_in;
   __u32 rcv_nxt;
   __u32 copied_seq;

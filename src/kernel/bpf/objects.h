@@ -7,6 +7,7 @@
 
 namespace adieu::kernel::objects {
 
+extern const Bytes kBare;      // bpf_bare.h
 extern const Bytes kHoldings;  // bpf_holdings.h
 extern const Bytes kEvents;    // bpf_events.h
 extern const Bytes kDestroy;   // bpf_destroy.h

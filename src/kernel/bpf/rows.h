@@ -67,3 +67,25 @@ struct AnswerRow {
   __u8 state;
   __u8 unused[6];
 };
+
+// What a bare segment of one socket would say now, and how its packets are sent.
+struct BareRow {
+  __u64 cookie;
+  __u32 next;  // SND.NXT
+  __u32 ack;
+  __u32 window;  // in octets
+  __u32 timestamp;
+  __u32 echo;
+  __u32 mark;
+  __s32 device;  // to which it is bound; 0: to none
+  __s16 ttl;     // this and hop_limit: -1, as the route says
+  __s16 hop_limit;
+  __u8 state;  // the kernel's number; 0: a minisock, and nothing else is told
+  __u8 is_idle;   // all that it was given is sent and acknowledged
+  __u8 is_plain;  // its segments are a TCP header and perhaps timestamps
+  __u8 has_timestamps;
+  __u8 window_scale;
+  __u8 service;        // TOS of IPv4
+  __u8 traffic_class;  // of IPv6
+  __u8 unused;
+};
