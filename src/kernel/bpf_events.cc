@@ -28,14 +28,10 @@ struct Program {
 constexpr Program kPrograms[kBpfEventKinds] = {
     {BpfEventKind::StateChanged, "tell_state"},
     {BpfEventKind::ResetReceived, "tell_reset"},
-    {BpfEventKind::Retransmitted, "tell_retransmission"},
-    {BpfEventKind::Destroyed, "tell_destroyed"},
     {BpfEventKind::EndOfStreamRead, "tell_end_of_stream"},
 };
 static_assert(static_cast<int>(BpfEventKind::StateChanged) == kRowStateChanged);
 static_assert(static_cast<int>(BpfEventKind::ResetReceived) == kRowResetReceived);
-static_assert(static_cast<int>(BpfEventKind::Retransmitted) == kRowRetransmitted);
-static_assert(static_cast<int>(BpfEventKind::Destroyed) == kRowDestroyed);
 static_assert(static_cast<int>(BpfEventKind::EndOfStreamRead) == kRowEndOfStreamRead);
 static_assert(sizeof(EventRow) == 72);
 
@@ -60,7 +56,6 @@ BpfEvent event_of(const EventRow& row) {
   std::ranges::copy(row.local, event.local.address.octets.begin());
   std::ranges::copy(row.remote, event.remote.address.octets.begin());
   event.process = row.process;
-  event.length = row.length;
   event.error = row.error;
   return event;
 }

@@ -3,11 +3,11 @@
 // What lives here: BpfEvents and its BpfEvent. What does not: what a table makes of them.
 //
 // Of every network namespace, connections alone. A connection that comes and goes between two sweeps is all here:
-// SYN-SENT or SYN-RECEIVED -> ESTABLISHED, each state, -> CLOSED with its error, and its destruction.
+// SYN-SENT or SYN-RECEIVED -> ESTABLISHED, each state, -> CLOSED with its error.
 // What events do not say:
 //   - TIME-WAIT is none: the socket goes FIN-WAIT-2 or CLOSING -> CLOSED with error 0, and what remains in TIME-WAIT
-//   (or,
-//     of an orphan, in FIN-WAIT-2) is a minisock, which ends without an event.
+//     (or, of an orphan, in FIN-WAIT-2) is a minisock, which ends without an event.
+//   - Retransmissions: a sweep counts them.
 //   - A connection request (SYN-RECEIVED before the last ACK of the handshake) has none either.
 //   - An application's own abort (SO_LINGER of 0) makes the socket forget its remote port before it is destroyed, and
 //     connect() to AF_UNSPEC both names: the cookie is who it is.
@@ -36,11 +36,9 @@ namespace adieu::kernel {
 enum class BpfEventKind : std::uint8_t {
   StateChanged = 1,
   ResetReceived = 2,    // an RST that the kernel accepted; StateChanged to CLOSED follows
-  Retransmitted = 3,    // one segment, whatever made it be sent again
-  Destroyed = 4,        // the whole socket is gone, or shrank to a minisock; nobody holds it
-  EndOfStreamRead = 5,  // recv() returned 0: the application was told that the peer has closed. Once, or rarely more
+  EndOfStreamRead = 3,  // recv() returned 0: the application was told that the peer has closed. Once, or rarely more
 };
-inline constexpr unsigned kBpfEventKinds = 5;
+inline constexpr unsigned kBpfEventKinds = 3;
 inline constexpr std::uint32_t kAllBpfEvents = ((1U << kBpfEventKinds) - 1) << 1;
 // Of memory that cannot be swapped out.
 inline constexpr std::size_t kMostRingOctets = std::size_t{64} << 20;
@@ -58,7 +56,6 @@ struct BpfEvent {
   // Whose call made it, in the initial PID namespace: of EndOfStreamRead, and of StateChanged to SYN-SENT, FIN-WAIT-1
   // and LAST-ACK. 0: nobody's, a segment or a timer did.
   std::uint32_t process = 0;
-  std::uint32_t length = 0;  // Retransmitted: octets of data
   int error = 0;  // StateChanged: errno that the socket has; ECONNRESET, ETIMEDOUT, ECONNABORTED (destroyed) ...
 };
 

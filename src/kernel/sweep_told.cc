@@ -87,8 +87,6 @@ void Sweep::tell(const BpfEvent& event) {
     case BpfEventKind::ResetReceived: told.was_reset = true; return;
     case BpfEventKind::EndOfStreamRead: told.end_of_stream_read = true; return ask_about(event.cookie, told);
     case BpfEventKind::StateChanged: break;
-    case BpfEventKind::Retransmitted:  // a sweep counts them
-    case BpfEventKind::Destroyed: return;
   }
   if (event.new_state == State::Closed && !may_leave_minisock(event, told.was_reset)) {
     const bool is_fresh = !told.at.is_known();

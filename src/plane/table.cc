@@ -29,7 +29,11 @@ std::size_t table_bytes(const Capacity& capacity) {
 }
 
 TableWriter::TableWriter(MutableBytes memory, const TableSetup& setup)
-    : memory_(memory), capacity_(setup.capacity), incarnation_(setup.incarnation), quarantine_(setup.quarantine) {
+    : memory_(memory),
+      capacity_(setup.capacity),
+      incarnation_(setup.incarnation),
+      first_generation_(setup.first_generation),
+      quarantine_(setup.quarantine) {
   ADIEU_ASSERT(capacity_.slots > 0 && std::has_single_bit(capacity_.receipts) && std::has_single_bit(capacity_.events));
   ADIEU_ASSERT(memory.size() >= table_bytes(capacity_) && is_aligned(memory.data(), 64));
   ADIEU_ASSERT(setup.incarnation != 0);
@@ -89,8 +93,9 @@ std::optional<std::uint32_t> TableWriter::open(const Record& record, const Contr
   ADIEU_ASSERT(!record.has_ended());
   const auto slot = take_slot(control);
   if (!slot) return std::nullopt;
-  const std::uint32_t next = generation(*slot) + 1U;
-  store_versioned(memory_, layout::slot(capacity_, *slot), next == 0 ? 1 : next, pack_record(record));
+  const std::uint32_t last = generation(*slot);
+  const std::uint32_t next = last == 0 || last == UINT32_MAX ? first_generation_ : last + 1;
+  store_versioned(memory_, layout::slot(capacity_, *slot), next, pack_record(record));
   if (capacity_.beside) set_beside(*slot, {});
   store(memory_, layout::kSlotsUsed, used_);
   count(layout::kOpened);

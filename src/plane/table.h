@@ -68,6 +68,9 @@ std::size_t table_bytes(const Capacity& capacity);
 struct TableSetup {
   PlaneKind kind = PlaneKind::Engine;
   std::uint64_t incarnation = 0;  // random; never 0
+  // Of each slot. Who starts a plane draws it: what people copy of an ID is slot and generation, and names nobody else
+  // in the next table.
+  std::uint32_t first_generation = 1;
   Abilities abilities = 0;
   Capacity capacity{};
   std::string_view name;      // for people; at most 31 octets are kept
@@ -145,6 +148,7 @@ class TableWriter {
   MutableBytes memory_;
   Capacity capacity_;
   std::uint64_t incarnation_ = 0;
+  std::uint32_t first_generation_ = 1;
   std::uint32_t quarantine_ = 0;
   std::uint32_t used_ = 0;            // slots ever used; the header's high-water mark
   std::vector<std::uint32_t> ended_;  // ring of ended slots, grown by doubling; its size is a power of two or 0

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernel/sock_diag.h"
 #include "tests/kernel/bpf.h"
 #include "tests/kernel/namespace.h"
 
@@ -132,6 +133,22 @@ TEST_F(BpfHoldingsTest, TellsTcpSocketsAlone) {
   }
   const Fd tcp(socket(AF_INET6, SOCK_STREAM, 0));
   EXPECT_EQ(holdings_of_socket(tcp).size(), 1U);
+}
+
+TEST_F(BpfHoldingsTest, TellsWhoHasASocketOfMptcpOpenByTheInodeOfItsSubflow) {
+  constexpr int kMptcp = 262;  // IPPROTO_MPTCP
+  const Fd listener(socket(AF_INET, SOCK_STREAM, kMptcp));
+  if (listener.get() < 0) GTEST_SKIP() << "SKIPPED, NOT TESTED: no MPTCP here: " << std::strerror(errno);
+  ASSERT_EQ(listen(listener.get(), 8), 0);
+  const auto found = holdings_of_socket(listener);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].process, own_process());
+  auto diag = Diag::open();
+  ASSERT_TRUE(diag);
+  std::uint32_t told = 0;
+  ASSERT_TRUE(diag->dump_listeners(
+      [](void* context, const Socket& socket) { *static_cast<std::uint32_t*>(context) = socket.inode; }, &told));
+  EXPECT_EQ(told, found[0].inode);
 }
 
 TEST_F(BpfHoldingsTest, TellsADescriptorThatOnlyOneThreadHas) {

@@ -277,6 +277,17 @@ TEST_F(Table, EachUseOfASlotHasANewGenerationAndEachSlotItsOwn) {
   EXPECT_EQ(writer_->generation(1), 0U);
 }
 
+TEST_F(Table, TheFirstGenerationOfEverySlotIsTheOneThatWasDrawn) {
+  TableSetup setup = small_table(2);
+  setup.first_generation = 4321;
+  make(setup);
+  EXPECT_EQ(writer_->generation(open()), 4321U);
+  EXPECT_EQ(writer_->generation(open()), 4321U);
+  end(0);
+  control_.set_ended_seen(1);
+  EXPECT_EQ(writer_->generation(open()), 4322U);
+}
+
 TEST_F(Table, AGenerationSkipsZeroWhenItWraps) {
   make(small_table(1));
   end(open());

@@ -69,7 +69,6 @@ static __always_inline struct EventRow* begin(struct sock* sk, __u8 kind) {
   row->when = bpf_ktime_get_ns();
   row->network = common->skc_net.net->ns.inum;
   row->process = 0;
-  row->length = 0;
   row->error = 0;
   // Not skc_num: that is already 0 when a socket that was closed says so.
   row->local_port = BPF_CORE_READ((struct inet_sock*)sk, inet_sport);
@@ -113,25 +112,6 @@ int BPF_PROG(tell_state, struct sock* sk, int old_state, int new_state) {
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tell_reset, struct sock* sk) {
   struct EventRow* row = begin(sk, kRowResetReceived);
-  if (row) bpf_ringbuf_submit(row, 0);
-  return 0;
-}
-
-SEC("tp_btf/tcp_retransmit_skb")
-int BPF_PROG(tell_retransmission, struct sock* sk, struct sk_buff* segment) {
-  const __u32 length = segment->len;
-  struct EventRow* row = begin(sk, kRowRetransmitted);
-  if (!row) return 0;
-  row->length = length;
-  bpf_ringbuf_submit(row, 0);
-  return 0;
-}
-
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(tell_destroyed, struct sock* sk) {
-  // A socket that nobody was ever told about: a listener, or one that was never connected.
-  if (sk->__sk_common.skc_cookie.counter == 0) return 0;
-  struct EventRow* row = begin(sk, kRowDestroyed);
   if (row) bpf_ringbuf_submit(row, 0);
   return 0;
 }

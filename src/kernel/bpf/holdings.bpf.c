@@ -41,7 +41,9 @@ int tell_holding(struct bpf_iter__task_file* context) {
   struct socket* socket = bpf_sock_from_file(file);
   if (!socket) return 0;
   struct sock* sk = socket->sk;
-  if (!sk || sk->sk_protocol != IPPROTO_TCP || sk->sk_type != SOCK_STREAM) return 0;
+  // A descriptor of MPTCP has the inode of its first subflow, which is a TCP socket (RFC 8684).
+  if (!sk || sk->sk_type != SOCK_STREAM || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP))
+    return 0;
   const struct HoldingRow row = {
       .inode = file->f_inode->i_ino,
       .process = process_of(task),

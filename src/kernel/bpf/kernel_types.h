@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define SOCK_STREAM 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -122,9 +123,6 @@ struct tcp_sock {
 };
 struct socket {
   struct sock* sk;
-};
-struct sk_buff {
-  unsigned int len;
 };
 
 struct seq_file;

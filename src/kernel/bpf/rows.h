@@ -19,16 +19,13 @@ struct HoldingRow {
 enum EventRowKind {
   kRowStateChanged = 1,
   kRowResetReceived = 2,
-  kRowRetransmitted = 3,
-  kRowDestroyed = 4,
-  kRowEndOfStreamRead = 5,
+  kRowEndOfStreamRead = 3,
 };
 struct EventRow {
   __u64 cookie;
   __u64 when;  // CLOCK_MONOTONIC, ns
   __u32 network;
   __u32 process;
-  __u32 length;
   __u16 error;
   __u16 local_port;  // network order, as is remote_port
   __u8 local[16];    // IPv4 as ::ffff:a.b.c.d
@@ -37,7 +34,7 @@ struct EventRow {
   __u8 kind;
   __u8 old_state;  // the kernel's numbers
   __u8 new_state;
-  __u8 unused[3];
+  __u8 unused[7];
 };
 
 // One socket to destroy; the key of an order is its cookie.
@@ -80,7 +77,7 @@ struct BareRow {
   __s32 device;  // to which it is bound; 0: to none
   __s16 ttl;     // this and hop_limit: -1, as the route says
   __s16 hop_limit;
-  __u8 state;  // the kernel's number; 0: a minisock, and nothing else is told
+  __u8 state;     // the kernel's number; 0: a minisock, and nothing else is told
   __u8 is_idle;   // all that it was given is sent and acknowledged
   __u8 is_plain;  // its segments are a TCP header and perhaps timestamps
   __u8 has_timestamps;
