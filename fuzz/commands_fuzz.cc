@@ -103,7 +103,7 @@ class World {
     const plane::Record record = slot < 4 ? a_.engine.table().last(slot) : plane::Record{};
     const std::uint8_t changes = input.octet();
     plane::Command c;
-    c.kind = static_cast<plane::CommandKind>(1 + input.octet() % 4);
+    c.kind = static_cast<plane::CommandKind>(1 + input.octet() % (plane::kCommandKinds - 1));
     c.id = {1, slot, record.generation + (changes & 1U)};
     c.expected_state = (changes & 2U) != 0 ? State::LastAck : record.state;
     c.form = static_cast<ProbeForm>(input.octet() % kProbeForms);
@@ -112,6 +112,9 @@ class World {
     c.heard = record.heard + ((changes & 16U) != 0 ? 1 : 0);
     c.expires = (changes & 32U) != 0 ? now_ : now_ + seconds(1);
     c.verdict = 1 + input.octet();
+    if (c.kind == plane::CommandKind::Keepalive)
+      c.keepalive = {
+          .idle = input.octet(), .interval = input.octet(), .count = static_cast<std::uint8_t>(changes & 127U)};
     control_->write(c, a_.engine.table().commands_taken());
   }
   std::uint64_t written() const { return reader().receipts_written(); }

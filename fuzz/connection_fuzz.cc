@@ -319,7 +319,7 @@ class Company {
     } else {
       const Socket which = socket();
       plane::Command c;
-      c.kind = static_cast<plane::CommandKind>(1 + script_.octet() % 4);
+      c.kind = static_cast<plane::CommandKind>(1 + script_.octet() % (plane::kCommandKinds - 1));
       c.id = engine_.id({which.slot, which.generation + (choice % 8 == 1 ? 1U : 0U)});
       const bool exists = which.generation != 0;
       const plane::Record record = exists ? engine_.table().last(which.slot) : plane::Record{};

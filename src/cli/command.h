@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "host/api_prospect.h"
 #include "host/options.h"
 
 namespace adieu::cli {
@@ -115,7 +116,7 @@ void run_probe(const ProbeCommand& command);
 struct EndCommand {
   std::string run_dir;
   std::vector<std::string> what;  // IDs, LOCAL and REMOTE, or the words of a filter
-  std::string how;                // "finish", "reset", "silent"; empty: what fits its state
+  host::EndOrder how;
   bool dry_run = false;
   bool all = false;  // of a dry run: each by itself
   bool yes = false;

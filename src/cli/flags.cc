@@ -292,10 +292,26 @@ void add_what_people_command(CLI::App& app) {
   end->add_flag("--all", end_command->all, "of a dry run: tell of each by itself, not of those alike together");
   auto* const how = end->add_option_group("how");
   how->set_help_flag("");
-  how->add_flag_callback("--finish", [c = end_command] { c->how = "finish"; }, "send our FIN (default where it helps)");
-  how->add_flag_callback("--reset", [c = end_command] { c->how = "reset"; }, "send a RST (default elsewhere)");
-  how->add_flag_callback("--silent", [c = end_command] { c->how = "silent"; }, "end it here and tell nobody");
+  how->add_flag_callback(
+      "--finish", [c = end_command] { c->how.how = host::EndHow::Finish; }, "send our FIN (default where it helps)");
+  how->add_flag_callback(
+      "--reset", [c = end_command] { c->how.how = host::EndHow::Reset; }, "send a RST (default elsewhere)");
+  how->add_flag_callback(
+      "--silent", [c = end_command] { c->how.how = host::EndHow::Silent; }, "end it here and tell nobody");
+  CLI::Option* const keepalive = how->add_flag_callback(
+      "--keepalive", [c = end_command] { c->how.how = host::EndHow::Keepalive; },
+      "not now: have the kernel ask the peer from now on (SO_KEEPALIVE), and end it once nobody answers");
   how->require_option(0, 1);
+  plane::Keepalive& values = end_command->how.keepalive;
+  const auto add_span = [end, keepalive](const std::string& flag, std::uint16_t& value, const std::string& help) {
+    add_parsed<std::uint16_t>(*end, flag, value, help, host::parse_keepalive_span, "as it has it")->needs(keepalive);
+  };
+  add_span("--idle", values.idle, "with --keepalive: without a segment for so long, the first question");
+  add_span("--interval", values.interval, "with --keepalive: between two questions");
+  end->add_option("--count", values.count, "with --keepalive: so many questions without an answer, then the end")
+      ->check(CLI::Range(1U, plane::kMostKeepalives))
+      ->default_str("as it has it")
+      ->needs(keepalive);
   end->add_flag("--yes", end_command->yes, "do not ask before several are ended");
   end->add_flag("--json", end_command->json, "one JSON object a line");
 }

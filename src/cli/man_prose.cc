@@ -171,8 +171,12 @@ error); 1 it did, be it by a reset; 2 trouble: it could not be asked.
     {"end", R"(Ends one connection by its ID or both its endpoints, or all that a filter (see adieu-ls(1)) matches.
 Without a flag, a connection in ESTABLISHED or CLOSE-WAIT is finished (our FIN, behind whatever waits to be sent), any
 other is reset. What is told by `--dry-run` is what the application and the peer will see. A finish waits for the peer
-like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive control
-plane is waited for: see adieu-probe(1).
+like any close; `--reset` waits for nobody. Each is in the ledger before it is done. How long an unresponsive
+control plane is waited for: see adieu-probe(1).
+
+`--keepalive` ends nothing now: the kernel asks the peer of its connection from now on, by SO_KEEPALIVE, which stays on,
+and ends the connection once nobody answers. What is not given of `--idle`, `--interval` and `--count` stays as the
+connection has it.
 
 A dry run tells once what is the same for many (program, state and words), with three examples; `--all` tells each.
 Before several are ended, the same is told of the three largest such groups, and asked for a yes. Of the kernel's
@@ -183,6 +187,7 @@ meanwhile; 2 trouble: something was not done.
 # EXAMPLES
     adieu end --dry-run state close-wait and eof read and age '>' 1h
     adieu end --reset engine/12.3
+    adieu end --keepalive --idle 10min state fin-wait-2 and holder held
     adieu end 10.77.0.2:7 10.77.0.1:51234
 )"},
     {"policy", R"(Reads policies: rules, matched from the top, that say whom to ask and how often, what proves a peer

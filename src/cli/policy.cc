@@ -47,10 +47,14 @@ std::string does(const control::Rule& rule) {
   const auto add = [&all](bool is, const std::string& what) {
     if (is) all += (all.empty() ? "" : "; ") + what;
   };
-  add(rule.always != Act::Tell, fmt::format("whatever matches: {}", name(rule.always)));
+  const auto act = [&rule](Act one) {
+    const std::string values = one == Act::Keepalive ? host::text(rule.keepalive) : std::string();
+    return values.empty() ? std::string(name(one)) : fmt::format("{} ({})", name(one), values);
+  };
+  add(rule.always != Act::Tell, fmt::format("whatever matches: {}", act(rule.always)));
   add(true, fmt::format("gone: {}", name(rule.when_gone)));
   add(rule.when_forgotten != Act::Tell,
-      fmt::format("forgotten for {}: {}", host::readable(rule.forgotten_after), name(rule.when_forgotten)));
+      fmt::format("forgotten for {}: {}", host::readable(rule.forgotten_after), act(rule.when_forgotten)));
   add(rule.when_orphaned != Act::Tell,
       fmt::format("orphaned for {}: {}", host::readable(rule.orphaned_after), name(rule.when_orphaned)));
   return rule.act ? all : "dry run; would do " + all;

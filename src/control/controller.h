@@ -76,9 +76,10 @@ std::string_view name(NoteKind kind);
 // refused at once.
 struct Request {
   plane::CommandKind kind = plane::CommandKind::Probe;
-  bool silent = false;       // Abort only
-  std::uint32_t user = 0;    // who asks (a uid)
-  std::uint64_t ticket = 0;  // never 0; comes back with the answer
+  bool silent = false;           // Abort only
+  std::uint32_t user = 0;        // who asks (a uid)
+  std::uint64_t ticket = 0;      // never 0; comes back with the answer
+  plane::Keepalive keepalive{};  // Keepalive only
 };
 enum class Refusal : std::uint8_t {
   Ended,
@@ -122,7 +123,7 @@ struct Look {
   std::uint32_t slot = 0;
 };
 
-// Ends a connection rather than asking it.
+// Changes a connection for good, rather than asking it.
 constexpr bool is_destructive(plane::CommandKind kind) { return kind != plane::CommandKind::Probe; }
 
 class Controller {

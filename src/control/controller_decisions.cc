@@ -42,10 +42,16 @@ plane::Command Controller::command_of(const Decision& d, plane::CommandKind kind
 }
 
 plane::Command Controller::act_of(const Decision& d, const Rule& rule, Instant now) {
-  const bool finishes = d.verdict.act == Act::Finish;
-  plane::Command command = command_of(d, finishes ? plane::CommandKind::Finish : plane::CommandKind::Abort, rule, now);
-  command.silent = d.verdict.act == Act::Silent;
-  command.regardless = !finishes && d.verdict.cause != Cause::Gone;
+  using plane::CommandKind;
+  const Act act = d.verdict.act;
+  const bool ends = act != Act::Finish && act != Act::Keepalive;
+  const CommandKind kind = ends                 ? CommandKind::Abort
+                           : act == Act::Finish ? CommandKind::Finish
+                                                : CommandKind::Keepalive;
+  plane::Command command = command_of(d, kind, rule, now);
+  command.silent = act == Act::Silent;
+  command.regardless = ends && d.verdict.cause != Cause::Gone;
+  if (act == Act::Keepalive) command.keepalive = rule.keepalive;
   return command;
 }
 

@@ -34,6 +34,9 @@ std::optional<Refusal> refusal(const Decision& d, const Request& request, const 
     case plane::CommandKind::Forget:
       if (!plane::has(e.abilities, Ability::Forget) || e.state != State::TimeWait) return Refusal::Unable;
       return std::nullopt;
+    case plane::CommandKind::Keepalive:
+      if (!can_have_keepalive(e)) return Refusal::Unable;
+      return std::nullopt;
   }
   return Refusal::Unable;
 }
@@ -95,6 +98,7 @@ std::optional<Refusal> Controller::request(std::uint32_t index, const plane::Con
   d.command = command_of(d, request.kind, rule, now);
   d.command->silent = request.silent;
   d.command->regardless = request.kind == plane::CommandKind::Abort;
+  if (request.kind == plane::CommandKind::Keepalive) d.command->keepalive = request.keepalive;
   if (request.kind == plane::CommandKind::Probe) d.command->form = *choose_form(d.evidence, entry->unable);
   --planes_[index].room;
   entry->in_flight = request.kind;

@@ -119,4 +119,10 @@ Evidence gather(const plane::Record& r, const Attention& attention, Instant now)
   return e;
 }
 
+bool can_have_keepalive(const Evidence& e) {
+  const bool idles = e.state == State::Established || e.state == State::FinWait2 || e.state == State::CloseWait;
+  const bool has_descriptor = e.holder == plane::Holder::Held && (!e.beside.looked || e.beside.process != 0);
+  return plane::has(e.abilities, plane::Ability::Keepalive) && idles && has_descriptor;
+}
+
 }  // namespace adieu::control

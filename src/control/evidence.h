@@ -100,6 +100,9 @@ struct Evidence {
 
 Evidence gather(const plane::Record& record, const Attention& attention, Instant now);
 
+// Its plane can have its own TCP ask the peer by itself: somebody holds it, in a state that idles.
+bool can_have_keepalive(const Evidence& evidence);
+
 // How much of [from, to) lies in a gap, overlapping gaps counted once.
 Duration unattended(Instant from, Instant to, std::span<const plane::Gap> gaps);
 

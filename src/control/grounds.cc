@@ -44,6 +44,8 @@ Source source_of(GroundKind kind) {
     case GroundKind::NotAskedQuarantine:
     case GroundKind::Acts:
     case GroundKind::DryRun:
+    case GroundKind::ActsKeepalive:
+    case GroundKind::DryRunKeepalive:
     case GroundKind::OverBudget:
     case GroundKind::Exempt: return Source::Policy;
     case GroundKind::Asked: return Source::Person;
@@ -58,6 +60,7 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::Heard:
     case GroundKind::NotSynchronized:
     case GroundKind::Acts:
+    case GroundKind::ActsKeepalive:
     case GroundKind::OverBudget:
     case GroundKind::Asked: return Strength::Proof;
     case GroundKind::Unanswered:
@@ -93,6 +96,7 @@ Strength strength_of(GroundKind kind) {
     case GroundKind::NotAskedUnable:
     case GroundKind::NotFound:
     case GroundKind::DryRun:
+    case GroundKind::DryRunKeepalive:
     case GroundKind::Exempt: return Strength::Lacking;
   }
   return Strength::Lacking;

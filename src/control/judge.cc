@@ -108,6 +108,7 @@ bool is_able(const Evidence& e, const Doing& doing) {
     case Act::Finish: return plane::has(e.abilities, Ability::Finish) && !is_sending_closed(e.state);
     case Act::Reset: return plane::has(e.abilities, Ability::AbortReset);
     case Act::Silent: return plane::has(e.abilities, Ability::AbortSilent);
+    case Act::Keepalive: return can_have_keepalive(e) && !e.beside.keepalive && !e.beside.keepalive_refused;
   }
   return false;
 }
@@ -128,17 +129,20 @@ Doing doing_of(const Evidence& e, const Rule& rule, Instant now, Standing standi
     if (at == Instant::unknown() || !is_able(e, doing)) return;
     if (first.act == Act::Tell || (first.at > now && at < first.at)) first = doing;
   };
-  consider(Cause::Rule, rule.always, now);
+  // Whoever is to be ended needs no keepalive.
+  const bool keeps = rule.always == Act::Keepalive;
+  if (!keeps) consider(Cause::Rule, rule.always, now);
   if (standing == Standing::Gone) consider(Cause::Gone, rule.when_gone, now);
   const Instant still = still_since(e);
   if (wanted == Wanted::EndOfStreamReadNotClosed && e.state == State::CloseWait)
     consider(Cause::Forgotten, rule.when_forgotten, still + rule.forgotten_after);
   if (wanted == Wanted::Orphan) consider(Cause::Orphaned, rule.when_orphaned, still + rule.orphaned_after);
+  if (keeps) consider(Cause::Rule, rule.always, now);
   return first;
 }
 
 Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing& doing) {
-  const bool acts = rule.act && doing.act != Act::Tell;
+  const bool acts = rule.act && doing.act != Act::Tell && doing.act != Act::Keepalive;
   switch (standing) {
     case Standing::Ended: return Ends::AlreadyEnded;
     // A stopped plane does not even run the protocol.
@@ -212,8 +216,10 @@ void cite_policy(const Evidence& e, const Rule& rule, Instant now, Verdict& v) {
   if (rule.exempt) return v.grounds.add(GroundKind::Exempt, rule.unmeant ? 1 : 0);
   if (v.act == Act::Tell) return;
   const auto cause = static_cast<std::uint64_t>(v.cause);
-  if (!rule.act) return v.grounds.add(GroundKind::DryRun, cause);
-  v.grounds.add(GroundKind::Acts, cause, later(Duration{}, v.acts_at - now));
+  const bool ends = v.act != Act::Keepalive;
+  if (!rule.act) return v.grounds.add(ends ? GroundKind::DryRun : GroundKind::DryRunKeepalive, cause);
+  const GroundKind acts = ends ? GroundKind::Acts : GroundKind::ActsKeepalive;
+  v.grounds.add(acts, cause, later(Duration{}, v.acts_at - now));
 }
 
 // The earliest instant of a proof: N questions at the rule's spacing, each with time for an answer, over T.

@@ -100,17 +100,19 @@ enum class GroundKind : std::uint8_t {
   WindowClosed,        // the peer accepts nothing at present; while it says so it is alive
   PassedR1,
   SoftError,
-  Here,          // number: Wanted; what is known of those who hold it
-  HeldBy,        // number: a process that has it open, or its listener
-  HeldByMore,    // number: processes that have it open, when they are more than one
-  NotFound,      // nobody was found who has it open, and not every process could be looked into
-  Unread,        // number: octets that its application has not read
-  HostSilent,    // number: connections to the peer's host that are doubted; span: since any of them was heard
-  HostHeard,     // span: how long ago another connection to the peer's host was heard
-  LossMeasured,  // number: permille of questions to the peer's host that got lost, more than the rule assumes
-  PathForgets,   // span: the timer of a middlebox that fits what a path to the peer's host has forgotten before
-  Acts,          // number: Cause; span: in how long the rule acts
-  DryRun,        // number: Cause; the rule would act, and is told not to
+  Here,             // number: Wanted; what is known of those who hold it
+  HeldBy,           // number: a process that has it open, or its listener
+  HeldByMore,       // number: processes that have it open, when they are more than one
+  NotFound,         // nobody was found who has it open, and not every process could be looked into
+  Unread,           // number: octets that its application has not read
+  HostSilent,       // number: connections to the peer's host that are doubted; span: since any of them was heard
+  HostHeard,        // span: how long ago another connection to the peer's host was heard
+  LossMeasured,     // number: permille of questions to the peer's host that got lost, more than the rule assumes
+  PathForgets,      // span: the timer of a middlebox that fits what a path to the peer's host has forgotten before
+  Acts,             // number: Cause; span: in how long the rule acts
+  DryRun,           // number: Cause; the rule would act, and is told not to
+  ActsKeepalive,    // number: Cause; span: in how long the rule has its own TCP ask
+  DryRunKeepalive,  // number: Cause
   Exempt,  // the rule exempts it from every act and budget; number: 1 if by not meaning the kernel's (Rule::unmeant)
   OverBudget,  // number: orphans, more than their budget; this one is first to go
   Asked,       // number: the user who asked for it (a uid)

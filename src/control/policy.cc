@@ -14,7 +14,7 @@ StateSet states_acted_on(const Clause& clause) {
   const Rule& rule = clause.rule;
   if (rule.exempt) return 0;
   StateSet states = 0;
-  if (rule.always != Act::Tell) states = kNotQuarantined;
+  if (rule.always != Act::Tell) states = rule.always == Act::Keepalive ? kIdleStatesAllowed : kNotQuarantined;
   if (rule.when_orphaned != Act::Tell) states = kNotQuarantined;
   if (rule.when_forgotten != Act::Tell) states |= set_of(State::CloseWait);
   return static_cast<StateSet>(states & clause.filter.states());

@@ -29,6 +29,15 @@ std::string_view message(RuleError error) {
              "as 0.5";
     case RuleError::TooSoonToForget:
       return "forgotten or orphaned after less than 1 s: an application needs a moment to close; give 1 s or more";
+    case RuleError::KeepaliveOfGone:
+      return "keepalive for whom nobody answers: who is gone has been asked already; give reset, silent or tell";
+    case RuleError::KeepaliveOfOrphan:
+      return "keepalive for orphans: nobody holds a descriptor through which it could be switched on; give reset, "
+             "silent "
+             "or tell";
+    case RuleError::KeepaliveOutOfRange:
+      return "keepalive beyond what a socket can be told: give idle and interval from 1 s to 32767 s, and count from 1 "
+             "to 127";
   }
   return "?";
 }
@@ -46,6 +55,9 @@ std::expected<void, RuleError> validate(const Rule& rule) {
   if (!(rule.most_loss >= 0 && rule.most_loss <= 0.9)) return std::unexpected(RuleError::MostLossOutOfRange);
   if (rule.forgotten_after < seconds(1) || rule.orphaned_after < seconds(1))
     return std::unexpected(RuleError::TooSoonToForget);
+  if (rule.when_gone == Act::Keepalive) return std::unexpected(RuleError::KeepaliveOfGone);
+  if (rule.when_orphaned == Act::Keepalive) return std::unexpected(RuleError::KeepaliveOfOrphan);
+  if (!plane::is_sane(rule.keepalive)) return std::unexpected(RuleError::KeepaliveOutOfRange);
   return {};
 }
 
@@ -55,6 +67,7 @@ std::string_view name(Act act) {
     case Act::Finish: return "finish";
     case Act::Reset: return "reset";
     case Act::Silent: return "silent";
+    case Act::Keepalive: return "keepalive";
   }
   return "?";
 }

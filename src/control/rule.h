@@ -10,6 +10,7 @@
 
 #include "base/terms.h"
 #include "base/time.h"
+#include "plane/command.h"
 
 namespace adieu::control {
 
@@ -61,6 +62,8 @@ enum class Act : std::uint8_t {
   Finish,  // queue our FIN: the peer reads the end of our stream
   Reset,   // end it with an RST
   Silent,  // end it without a segment
+  // Its own TCP (the kernel's) asks the peer from now on, and ends it when nobody answers.
+  Keepalive,
 };
 std::string_view name(Act act);
 
@@ -122,6 +125,8 @@ struct Rule {
   Duration orphaned_after = seconds(60);
   // To whatever the rule's filter matches, at once: a filter with `age` or `attempts` imitates a stack's timers.
   Act always = Act::Tell;
+  // How, where an act is Keepalive.
+  plane::Keepalive keepalive;
 
   // How long a command may wait for its plane. Shorter than any spacing between two of them would be of no use.
   Duration command_life = seconds(2);
@@ -157,6 +162,9 @@ enum class RuleError : std::uint8_t {
   CommandLifeOutOfRange,
   MostLossOutOfRange,
   TooSoonToForget,
+  KeepaliveOfGone,
+  KeepaliveOfOrphan,
+  KeepaliveOutOfRange,
 };
 // What is wrong and what to do, as one sentence for a person.
 std::string_view message(RuleError error);

@@ -36,9 +36,18 @@ ApiResult<std::string> good(Result<HttpAnswer> answer, const RunDir& run_dir, co
 std::string target(const std::string& id, const char* act) {
   return fmt::format("/v1/connections/{}/{}", url_encoded(id), act);
 }
-std::string body(const std::string& how, bool dry_run) {
-  return how.empty() ? fmt::format(R"({{"dry_run":{}}})", dry_run)
-                     : fmt::format(R"({{"how":"{}","dry_run":{}}})", how, dry_run);
+std::string body(const EndOrder& order, bool dry_run) {
+  std::string text = fmt::format(R"({{"dry_run":{})", dry_run);
+  if (order.how) text += fmt::format(R"(,"how":"{}")", name(*order.how));
+  std::string values;
+  const auto add = [&values](const char* name, unsigned value) {
+    if (value != 0) values += fmt::format(R"({}"{}":{})", values.empty() ? "" : ",", name, value);
+  };
+  add("idle_s", order.keepalive.idle);
+  add("interval_s", order.keepalive.interval);
+  add("count", order.keepalive.count);
+  if (!values.empty()) text += fmt::format(R"(,"keepalive":{{{}}})", values);
+  return text + "}";
 }
 
 template <typename T>
@@ -86,12 +95,12 @@ ApiResult<Answered<Receipt>> ApiClient::probe(const std::string& id, Duration wa
   return read(order(target(id, "probe"), body, kOrderLimit + wait), parse_receipt);
 }
 
-ApiResult<Answered<ProspectLines>> ApiClient::prospect(const std::string& id, const std::string& how) const {
-  return read(order(target(id, "end"), body(how, true), kOrderLimit), parse_prospect);
+ApiResult<Answered<ProspectLines>> ApiClient::prospect(const std::string& id, const EndOrder& what) const {
+  return read(order(target(id, "end"), body(what, true), kOrderLimit), parse_prospect);
 }
 
-ApiResult<Answered<Receipt>> ApiClient::end(const std::string& id, const std::string& how) const {
-  return read(order(target(id, "end"), body(how, false), kOrderLimit), parse_receipt);
+ApiResult<Answered<Receipt>> ApiClient::end(const std::string& id, const EndOrder& what) const {
+  return read(order(target(id, "end"), body(what, false), kOrderLimit), parse_receipt);
 }
 
 }  // namespace adieu::host

@@ -45,9 +45,8 @@ class ApiClient {
   // All that match, and how many more may; an error points at the place in the filter that is wrong.
   ApiResult<ConnectionLines> connections(const std::string& filter) const;
   ApiResult<Answered<Receipt>> probe(const std::string& id, Duration wait) const;
-  // `how` empty: what fits its state.
-  ApiResult<Answered<ProspectLines>> prospect(const std::string& id, const std::string& how) const;
-  ApiResult<Answered<Receipt>> end(const std::string& id, const std::string& how) const;
+  ApiResult<Answered<ProspectLines>> prospect(const std::string& id, const EndOrder& what) const;
+  ApiResult<Answered<Receipt>> end(const std::string& id, const EndOrder& what) const;
 
  private:
   // An error unless the control plane says how it is.

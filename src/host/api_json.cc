@@ -46,6 +46,14 @@ Json plane_of(const ApiPlane& plane, Instant now) {
           {"judged_ago_s", seconds_ago(status ? status->swept_at : Instant::unknown(), now)}};
 }
 
+// null: as the connection has it.
+Json keepalive_of(const plane::Keepalive& keepalive) {
+  const auto or_null = [](unsigned number) { return number == 0 ? Json(nullptr) : Json(number); };
+  return {{"idle_s", or_null(keepalive.idle)},
+          {"interval_s", or_null(keepalive.interval)},
+          {"count", or_null(keepalive.count)}};
+}
+
 Json rule_of(const NamedPolicy& policy, std::uint32_t number) {
   const control::Rule& rule = policy.policy.rule(number);
   return {{"number", number},
@@ -63,7 +71,8 @@ Json rule_of(const NamedPolicy& policy, std::uint32_t number) {
           {"forgotten_after_s", in_seconds(rule.forgotten_after)},
           {"when_orphaned", control::name(rule.when_orphaned)},
           {"orphaned_after_s", in_seconds(rule.orphaned_after)},
-          {"always", control::name(rule.always)}};
+          {"always", control::name(rule.always)},
+          {"keepalive", keepalive_of(rule.keepalive)}};
 }
 
 Json budget_of(const control::OrphanBudget& budget) {
@@ -207,17 +216,45 @@ Result<ProbeBody> parse_probe_body(std::string_view body) {
   return out;
 }
 
+// nullopt: no socket can be told that.
+std::optional<plane::Keepalive> keepalive_in(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  plane::Keepalive keepalive;
+  for (const auto& [key, value] : json.items()) {
+    const auto number = value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+    if (number == 0 || number > (key == "count" ? plane::kMostKeepalives : plane::kLongestKeepalive))
+      return std::nullopt;
+    if (key == "idle_s")
+      keepalive.idle = static_cast<std::uint16_t>(number);
+    else if (key == "interval_s")
+      keepalive.interval = static_cast<std::uint16_t>(number);
+    else if (key == "count")
+      keepalive.count = static_cast<std::uint8_t>(number);
+    else
+      return std::nullopt;
+  }
+  return keepalive;
+}
+
 Result<EndBody> parse_end_body(std::string_view body) {
-  const auto json = object_in(body, {"how", "dry_run"}, R"({"how":"finish","dry_run":true})");
+  const auto json = object_in(body, {"how", "dry_run", "keepalive"}, R"({"how":"finish","dry_run":true})");
   if (!json) return std::unexpected(json.error());
   EndBody out;
   if (const auto found = json->find("how"); found != json->end()) {
-    if (found->is_string()) out.how = parse_end_how(found->get<std::string>());
-    if (!out.how) return failed("`how` is \"finish\", \"reset\" or \"silent\"");
+    if (found->is_string()) out.order.how = parse_end_how(found->get<std::string>());
+    if (!out.order.how) return failed("`how` is \"finish\", \"reset\", \"silent\" or \"keepalive\"");
   }
   if (const auto found = json->find("dry_run"); found != json->end()) {
     if (!found->is_boolean()) return failed("`dry_run` is true or false");
     out.dry_run = found->get<bool>();
+  }
+  if (const auto found = json->find("keepalive"); found != json->end()) {
+    const auto keepalive = keepalive_in(*found);
+    if (!keepalive || out.order.how != EndHow::Keepalive)
+      return failed(
+          "`keepalive` goes with \"how\":\"keepalive\" and is an object with `idle_s` and `interval_s`, whole seconds "
+          "from 1 to 32767, and `count`, from 1 to 127; each may be left out");
+    out.order.keepalive = *keepalive;
   }
   return out;
 }

@@ -50,7 +50,7 @@ struct ProbeBody {
   Duration wait;
 };
 struct EndBody {
-  std::optional<EndHow> how;
+  EndOrder order;
   bool dry_run = false;
 };
 // An error is a sentence.

@@ -10,13 +10,20 @@ namespace {
 
 using plane::Ability;
 
+Ability ability_for(EndHow how) {
+  switch (how) {
+    case EndHow::Finish: return Ability::Finish;
+    case EndHow::Reset: return Ability::AbortReset;
+    case EndHow::Silent: return Ability::AbortSilent;
+    case EndHow::Keepalive: return Ability::Keepalive;
+  }
+  return Ability::AbortReset;
+}
+
 std::optional<control::Refusal> refusal_of(EndHow how, const plane::Record& record, plane::Abilities abilities) {
   if (record.has_ended()) return control::Refusal::Ended;
   if (record.state == State::TimeWait) return control::Refusal::Unable;
-  const bool can = plane::has(abilities, how == EndHow::Finish  ? Ability::Finish
-                                         : how == EndHow::Reset ? Ability::AbortReset
-                                                                : Ability::AbortSilent);
-  if (!can) return control::Refusal::Unable;
+  if (!plane::has(abilities, ability_for(how))) return control::Refusal::Unable;
   if (how == EndHow::Finish && (!is_synchronized(record.state) || is_sending_closed(record.state)))
     return control::Refusal::Unable;
   return std::nullopt;
@@ -26,6 +33,8 @@ std::string why_not(EndHow how, const plane::Record& record, plane::Abilities ab
   if (record.has_ended()) return std::string(message(control::Refusal::Ended));
   if (record.state == State::TimeWait)
     return "TIME-WAIT is the protocol's own quarantine: both ends have closed, and it ends by itself";
+  if (how == EndHow::Keepalive)
+    return "the engine has no keepalive of its own: the control plane asks, by the rule that holds for it, and ends it";
   if (how == EndHow::Finish && plane::has(abilities, Ability::Finish))
     return is_sending_closed(record.state)
                ? fmt::format("in {} our stream is closed already: there is no FIN left to send; --reset ends it",
@@ -62,12 +71,13 @@ std::string_view name(EndHow how) {
     case EndHow::Finish: return "finish";
     case EndHow::Reset: return "reset";
     case EndHow::Silent: return "silent";
+    case EndHow::Keepalive: return "keepalive";
   }
   return "?";
 }
 
 std::optional<EndHow> parse_end_how(std::string_view text) {
-  for (const EndHow how : {EndHow::Finish, EndHow::Reset, EndHow::Silent})
+  for (const EndHow how : {EndHow::Finish, EndHow::Reset, EndHow::Silent, EndHow::Keepalive})
     if (text == name(how)) return how;
   return std::nullopt;
 }
@@ -76,9 +86,13 @@ EndHow default_end(State state) {
   return state == State::Established || state == State::CloseWait ? EndHow::Finish : EndHow::Reset;
 }
 
-control::Request request_of(EndHow how, std::uint32_t user) {
+control::Request request_of(EndHow how, std::uint32_t user, const plane::Keepalive& keepalive) {
+  using plane::CommandKind;
   control::Request request;
-  request.kind = how == EndHow::Finish ? plane::CommandKind::Finish : plane::CommandKind::Abort;
+  request.kind = how == EndHow::Finish      ? CommandKind::Finish
+                 : how == EndHow::Keepalive ? CommandKind::Keepalive
+                                            : CommandKind::Abort;
+  request.keepalive = keepalive;
   request.silent = how == EndHow::Silent;
   request.user = user;
   return request;
@@ -114,6 +128,7 @@ Prospect prospect_of(EndHow how, const plane::Record& record, plane::Abilities a
       prospect.application = application_after_abort(record);
       prospect.peer = "nothing now; if it is there, a reset once it sends anything";
       return prospect;
+    case EndHow::Keepalive: break;  // no engine has it
   }
   return prospect;
 }

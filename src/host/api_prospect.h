@@ -18,7 +18,8 @@
 
 namespace adieu::host {
 
-enum class EndHow : std::uint8_t { Finish, Reset, Silent };
+// Keepalive: not now, but once nobody answers.
+enum class EndHow : std::uint8_t { Finish, Reset, Silent, Keepalive };
 std::string_view name(EndHow how);
 std::optional<EndHow> parse_end_how(std::string_view text);
 
@@ -26,7 +27,13 @@ std::optional<EndHow> parse_end_how(std::string_view text);
 // TIME-WAIT nothing but its own quarantine leads out: this is then refused.
 EndHow default_end(State state);
 
-control::Request request_of(EndHow how, std::uint32_t user);
+control::Request request_of(EndHow how, std::uint32_t user, const plane::Keepalive& keepalive = {});
+
+// As a person gives it.
+struct EndOrder {
+  std::optional<EndHow> how;   // nullopt: what fits its state
+  plane::Keepalive keepalive;  // Keepalive only
+};
 
 struct Prospect {
   EndHow how = EndHow::Finish;

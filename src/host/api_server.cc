@@ -11,6 +11,7 @@
 #include "host/api_metrics.h"
 #include "host/clock.h"
 #include "host/json.h"
+#include "host/keepalive_prospect.h"
 #include "host/ledger.h"
 #include "host/ledger_json.h"
 
@@ -47,7 +48,11 @@ int status_of(control::Refusal refusal) {
   return 500;
 }
 
-std::string_view sentence_of(plane::Outcome outcome) {
+std::string_view sentence_of(plane::Outcome outcome, std::string_view act) {
+  if (outcome == plane::Outcome::Unable && act == name(EndHow::Keepalive))
+    return "it was not switched on: no process has it open any more, its program has set TCP_USER_TIMEOUT, by which "
+           "one "
+           "question without an answer could end it, or `count` questions have stayed unanswered already";
   switch (outcome) {
     case plane::Outcome::Done: return "done";
     case plane::Outcome::DoneUnguarded:
@@ -276,11 +281,16 @@ HttpResponse Api::probe(const ApiTables& tables, const ConnectionView& view, con
 HttpResponse Api::end(const ApiTables& tables, const ConnectionView& view, const HttpRequest& request) {
   const auto body = parse_end_body(request.body);
   if (!body) return error(400, body.error().text);
-  const EndHow how = body->how.value_or(default_end(view.record.state));
-  const Prospect prospect = prospect_of(how, view.record, view.seen.evidence.abilities, view.kind);
+  const EndHow how = body->order.how.value_or(default_end(view.record.state));
+  const plane::Abilities abilities = view.seen.evidence.abilities;
+  const bool keeps = how == EndHow::Keepalive && view.kind == plane::PlaneKind::Kernel;
+  const Prospect prospect =
+      keeps ? keepalive_prospect_of(view.record, abilities, body->order.keepalive, own_limits_of(view))
+            : prospect_of(how, view.record, abilities, view.kind);
   if (body->dry_run) return json(prospect_json(view, prospect));
   if (prospect.refused) return error(status_of(*prospect.refused), prospect.here);
-  const OrderResult result = board_.order({tables.identity(view), request_of(how, request.user)}, kReceiptLimit);
+  const OrderResult result =
+      board_.order({tables.identity(view), request_of(how, request.user, body->order.keepalive)}, kReceiptLimit);
   return command(view, name(how), result, Duration{});
 }
 
@@ -300,7 +310,7 @@ HttpResponse Api::command(const ConnectionView& view, std::string_view act, cons
                   .act = std::string(act),
                   .done = plane::is_done(result.outcome),
                   .outcome = std::string(plane::name(result.outcome)),
-                  .sentence = std::string(sentence_of(result.outcome)),
+                  .sentence = std::string(sentence_of(result.outcome, act)),
                   .state = std::string(name(result.state)),
                   .verdict = result.verdict,
                   .heard = std::nullopt,

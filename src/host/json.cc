@@ -60,6 +60,7 @@ Json object(const ConnectionView& view) {
           {"ends_in_s", r.has_ended() ? Json(nullptr) : age(now, v.ends_at)},
           {"rule", view.rule},
           {"comm", view.holder_process == 0 ? Json(nullptr) : Json(view.comm)},
+          {"keepalive", view.kind == plane::PlaneKind::Kernel ? Json(r.beside.keepalive) : Json(nullptr)},
           {"judged_ago_s", age(view.judged_at, now)},
           {"control", name(view.control)}};
 }

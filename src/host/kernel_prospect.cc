@@ -6,6 +6,8 @@
 
 #include <charconv>
 
+#include "host/keepalive_prospect.h"
+
 namespace adieu::host {
 namespace {
 
@@ -24,7 +26,8 @@ std::string why_not(EndHow how, const plane::Record& record, plane::Abilities ab
     case EndHow::Silent:
       return "the kernel ends no connection without telling the peer where an RST is due; --reset does";
     case EndHow::Reset: return "the kernel plane may not end a connection: it lacks CAP_NET_ADMIN";
-    case EndHow::Finish: break;
+    case EndHow::Finish:
+    case EndHow::Keepalive: break;
   }
   if (!plane::has(abilities, Ability::Finish))
     return "the kernel plane cannot take a duplicate of a descriptor (Linux 5.6, pidfd_getfd); --reset ends it";
@@ -41,7 +44,8 @@ bool is_possible(EndHow how, const plane::Record& record, plane::Abilities abili
   switch (how) {
     case EndHow::Silent: return false;
     case EndHow::Reset: return plane::has(abilities, Ability::AbortReset);
-    case EndHow::Finish: break;
+    case EndHow::Finish:
+    case EndHow::Keepalive: break;
   }
   return plane::has(abilities, Ability::Finish) && is_synchronized(record.state) && !is_sending_closed(record.state) &&
          has_descriptor(record);
@@ -153,6 +157,7 @@ std::string immortality_of(const plane::Record& record, std::string_view release
 }
 
 Prospect kernel_prospect_of(EndHow how, const plane::Record& record, plane::Abilities abilities) {
+  if (how == EndHow::Keepalive) return keepalive_prospect_of(record, abilities, {}, {});
   Prospect prospect;
   prospect.how = how;
   if (!is_possible(how, record, abilities)) {

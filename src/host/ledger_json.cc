@@ -89,6 +89,8 @@ void visit_members(Visit&& visit, Evidence&... e) {
   visit("holder_looked", e.beside.looked...);
   visit("holder_looked_everywhere", e.beside.looked_everywhere...);
   visit("inherited", e.beside.inherited...);
+  visit("keepalive", e.beside.keepalive...);
+  visit("keepalive_refused", e.beside.keepalive_refused...);
   visit("network", e.beside.network...);
   visit("own_timer", e.beside.timer...);
   visit("own_timer_retries", e.beside.retries...);
@@ -212,10 +214,12 @@ std::string verdict_detail(const control::Decision& decision, plane::PlaneKind k
 }
 
 std::string command_detail(const plane::Command& command) {
-  return line({{"silent", command.silent},
+  Json json = {{"silent", command.silent},
                {"regardless", command.regardless},
                {"heard", command.heard},
-               {"expires", json_of(command.expires)}});
+               {"expires", json_of(command.expires)}};
+  if (command.kind == plane::CommandKind::Keepalive) json["values"] = text(command.keepalive);
+  return line(json);
 }
 
 std::string note_detail(const control::Note& note) {
@@ -292,7 +296,9 @@ std::string summary(const LedgerEntry& e) {
     case EntryKind::Command: {
       const bool is_silent = member(detail, "silent") == "true";
       const bool is_abort = e.what == plane::name(plane::CommandKind::Abort);
-      return fmt::format("{}{}{}{}", spoken(e.what), is_abort ? (is_silent ? ", silent" : ", reset") : "", form, by);
+      const std::string values = member(detail, "values");
+      return fmt::format("{}{}{}{}{}", spoken(e.what), is_abort ? (is_silent ? ", silent" : ", reset") : "", form,
+                         values.empty() ? "" : ", " + values, by);
     }
     case EntryKind::Receipt: return fmt::format("{}{}: {}{}", spoken(member(detail, "command")), form, e.what, by);
     case EntryKind::End: {

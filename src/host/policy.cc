@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "control/filter_text.h"
 #include "host/built_in.h"
+#include "host/text.h"
 
 namespace adieu::host {
 namespace {
@@ -100,6 +101,9 @@ struct Key {
   std::function<void(const Entry&)> take;
 };
 
+// Where it is none of the acts there are: set() says why.
+bool is_keepalive(const Entry& e) { return e.node.value_or(std::string_view{}) == name(Act::Keepalive); }
+
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -155,6 +159,7 @@ class Reader {
   void judged_keys(Rule& rule, std::vector<Key>& keys);
   void act_keys(Rule& rule, std::vector<Key>& keys, bool is_default);
   void later_act(const Entry& e, Rule& rule, bool is_forgotten);
+  void keepalive(const Entry& e, Rule& rule);
   void contradictions(const toml::table& table);
   void default_rule(const toml::table& table);
   void rule(const toml::table& table, std::vector<NamedClause>& to);
@@ -546,17 +551,47 @@ void Reader::act_keys(Rule& rule, std::vector<Key>& keys, bool is_default) {
                   }});
   keys.push_back({"exempt", [this, &rule](const Entry& e) { rule.exempt = boolean(e).value_or(rule.exempt); }});
   keys.push_back({"when_gone", [this, &rule](const Entry& e) {
+                    if (is_keepalive(e)) return set(e, rule, [](Rule& r) { r.when_gone = Act::Keepalive; });
                     rule.when_gone = act(e, {Act::Reset, Act::Silent, Act::Tell}).value_or(rule.when_gone);
                   }});
   keys.push_back({"when_forgotten", [this, &rule](const Entry& e) { later_act(e, rule, true); }});
   keys.push_back({"when_orphaned", [this, &rule](const Entry& e) { later_act(e, rule, false); }});
   keys.push_back({"always", [this, &rule, is_default](const Entry& e) {
-                    const auto wanted = act(e, {Act::Tell, Act::Finish, Act::Reset, Act::Silent});
+                    const auto wanted = act(e, {Act::Tell, Act::Finish, Act::Reset, Act::Silent, Act::Keepalive});
                     if (is_default && wanted && *wanted != Act::Tell)
-                      return mistake(e, "always in [default] would end every connection of this host",
+                      return mistake(e,
+                                     fmt::format("always in [default] would {} every connection of this host",
+                                                 *wanted == Act::Keepalive ? "act on" : "end"),
                                      "write it in a [[rule]] whose match says which ones");
                     rule.always = wanted.value_or(rule.always);
                   }});
+  keys.push_back({"keepalive", [this, &rule](const Entry& e) { keepalive(e, rule); }});
+}
+
+// How the act of that name has the kernel ask.
+void Reader::keepalive(const Entry& e, Rule& rule) {
+  constexpr std::string_view kExample = R"({ idle = "10min", interval = "75s", count = 9 })";
+  const toml::table* const found = table(e, fmt::format("keepalive = {}", kExample));
+  if (found == nullptr) return;
+  const auto span = [&](std::string_view key, std::uint16_t plane::Keepalive::* member, std::string_view example) {
+    return Key{key, [this, &rule, member, example](const Entry& value) {
+                 const auto given = duration(value, example);
+                 if (!given) return;
+                 const auto told = keepalive_span(*given);
+                 if (told)
+                   rule.keepalive.*member = *told;
+                 else
+                   mistake(value, fmt::format("{} cannot be {}", value.key, text(*given)),
+                           "write whole seconds from \"1s\" to \"32767s\"");
+               }};
+  };
+  walk(*found, "of keepalive",
+       {span("idle", &plane::Keepalive::idle, "10min"),
+        span("interval", &plane::Keepalive::interval, "75s"),
+        {"count", [&](const Entry& value) {
+           if (const auto count = whole(value, 1, plane::kMostKeepalives, "9"))
+             rule.keepalive.count = static_cast<std::uint8_t>(*count);
+         }}});
 }
 
 void Reader::later_act(const Entry& e, Rule& rule, bool is_forgotten) {
@@ -572,7 +607,9 @@ void Reader::later_act(const Entry& e, Rule& rule, bool is_forgotten) {
            set(after, rule, [&](Rule& r) { (is_forgotten ? r.forgotten_after : r.orphaned_after) = *value; });
          }},
         {"do", [&](const Entry& what) {
-           const auto value = is_forgotten ? act(what, {Act::Tell, Act::Finish, Act::Reset})
+           if (!is_forgotten && is_keepalive(what))
+             return set(what, rule, [](Rule& r) { r.when_orphaned = Act::Keepalive; });
+           const auto value = is_forgotten ? act(what, {Act::Tell, Act::Finish, Act::Reset, Act::Keepalive})
                                            : act(what, {Act::Tell, Act::Reset, Act::Silent});
            Act& target = is_forgotten ? rule.when_forgotten : rule.when_orphaned;
            target = value.value_or(target);

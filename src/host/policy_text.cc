@@ -31,6 +31,17 @@ std::string states_text(control::StateSet states) {
   return fmt::format("[{}]", all);
 }
 
+std::string keepalive_text(const plane::Keepalive& keepalive) {
+  std::string all;
+  const auto say = [&all](unsigned value, std::string_view key, const std::string& shown) {
+    if (value != 0) all += fmt::format("{}{} = {}", all.empty() ? "" : ", ", key, shown);
+  };
+  say(keepalive.idle, "idle", fmt::format("\"{}\"", host::text(seconds(keepalive.idle))));
+  say(keepalive.interval, "interval", fmt::format("\"{}\"", host::text(seconds(keepalive.interval))));
+  say(keepalive.count, "count", std::to_string(keepalive.count));
+  return fmt::format("{{ {} }}", all);
+}
+
 }  // namespace
 
 std::string_view name(control::KeepPath keep) {
@@ -71,6 +82,7 @@ std::string policy_text(const control::Rule& rule) {
       later_act(rule.forgotten_after, rule.when_forgotten));
   say(rule.when_orphaned != plain.when_orphaned || rule.orphaned_after != plain.orphaned_after, "when_orphaned",
       later_act(rule.orphaned_after, rule.when_orphaned));
+  say(rule.keepalive != plain.keepalive, "keepalive", keepalive_text(rule.keepalive));
   say(rule.command_life != plain.command_life, "command_life", quoted(host::text(rule.command_life)));
   return text;
 }

@@ -103,7 +103,7 @@ class Trying {
       ++rule.ends;
     else if (found.spares())
       ++rule.spares;
-    else if (found.was != found.would_be)
+    else if (found.was != found.would_be || found.keeps_otherwise())
       ++rule.stands;
     else {
       ++rule.same;

@@ -24,8 +24,13 @@ struct Difference {
   std::uint32_t rule = 0;     // that would have held
   std::string was, would_be;  // standing
   std::string did, would_do;  // empty: nothing
-  bool ends() const { return did.empty() && !would_do.empty(); }
-  bool spares() const { return !did.empty() && would_do.empty(); }
+  bool ends() const { return !is_end(did) && is_end(would_do); }
+  bool spares() const { return is_end(did) && !is_end(would_do); }
+  bool keeps_otherwise() const { return !ends() && !spares() && is_keepalive(did) != is_keepalive(would_do); }
+
+ private:
+  static bool is_keepalive(const std::string& act) { return act == control::name(control::Act::Keepalive); }
+  static bool is_end(const std::string& act) { return !act.empty() && !is_keepalive(act); }
 };
 
 struct RuleTrial {
@@ -33,7 +38,7 @@ struct RuleTrial {
   std::uint64_t same = 0;
   std::uint64_t ends = 0;    // would have been ended, and were not
   std::uint64_t spares = 0;  // were ended, and would not have been
-  std::uint64_t stands = 0;  // would have stood otherwise, or been ended in another way
+  std::uint64_t stands = 0;  // would have stood otherwise, been ended in another way, or had another keepalive
 };
 
 struct Trial {

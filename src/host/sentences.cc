@@ -13,9 +13,17 @@ using control::GroundKind;
 using control::Standing;
 
 // What a rule does with it, and why: "ends it as gone", "ends all that it matches".
-std::string ends_it(std::uint64_t cause, std::string_view verb) {
-  if (static_cast<control::Cause>(cause) == control::Cause::Rule) return fmt::format("{} all that it matches", verb);
-  return fmt::format("{} it as {}", verb, control::name(static_cast<control::Cause>(cause)));
+std::string does(const control::Ground& ground) {
+  const bool is_dry = ground.kind == GroundKind::DryRun || ground.kind == GroundKind::DryRunKeepalive;
+  const bool ends = ground.kind == GroundKind::Acts || ground.kind == GroundKind::DryRun;
+  const auto cause = static_cast<control::Cause>(ground.number);
+  std::string what = is_dry ? (ends ? "would end " : "would switch on ") : (ends ? "ends " : "switches on ");
+  if (cause == control::Cause::Rule)
+    what += ends ? "all that it matches" : "the kernel's keepalive for all that it matches";
+  else
+    what += fmt::format("{} as {}", ends ? "it" : "its kernel's keepalive,", control::name(cause));
+  if (is_dry) return what + ", and only says so (dry run)";
+  return ground.span > Duration{} ? fmt::format("{} in {}", what, readable(ground.span)) : what;
 }
 
 template <typename Enum>
@@ -73,10 +81,9 @@ std::string sentence(const control::Ground& ground, std::string_view rule) {
       return fmt::format("{:.1f} % of questions to its host got lost: a proof takes more", static_cast<double>(n) / 10);
     case GroundKind::PathForgets: return fmt::format("a path to its host was forgotten before, after {}", span);
     case GroundKind::Acts:
-      return fmt::format("{} {}{}", the_rule(), ends_it(n, "ends"),
-                         ground.span > Duration{} ? fmt::format(" in {}", span) : "");
     case GroundKind::DryRun:
-      return fmt::format("{} {}, and only says so (dry run)", the_rule(), ends_it(n, "would end"));
+    case GroundKind::ActsKeepalive:
+    case GroundKind::DryRunKeepalive: return fmt::format("{} {}", the_rule(), does(ground));
     case GroundKind::Exempt:
       return n == 1
                  ? "it is the kernel's, and the rule does not say `plane kernel`: it is not asked, and nothing is done"
@@ -134,6 +141,8 @@ std::string age_of(const control::Ground& ground, const control::Evidence& evide
     case GroundKind::PathForgets:
     case GroundKind::Acts:
     case GroundKind::DryRun:
+    case GroundKind::ActsKeepalive:
+    case GroundKind::DryRunKeepalive:
     case GroundKind::Exempt:
     case GroundKind::OverBudget:
     case GroundKind::Spoiled:
@@ -341,6 +350,7 @@ std::string_view verb(control::Act act) {
     case control::Act::Finish: return "closes our side";
     case control::Act::Reset: return "resets it";
     case control::Act::Silent: return "drops it silently";
+    case control::Act::Keepalive: return "switches on its kernel's keepalive";
   }
   return "?";
 }

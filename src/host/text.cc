@@ -157,4 +157,29 @@ Result<std::uint64_t> parse_hex16(std::string_view text) {
   return *value;
 }
 
+std::optional<std::uint16_t> keepalive_span(Duration span) {
+  const Duration whole = seconds(span.ns / seconds(1).ns);
+  if (whole != span || whole < seconds(1) || whole > seconds(plane::kLongestKeepalive)) return std::nullopt;
+  return static_cast<std::uint16_t>(whole.ns / seconds(1).ns);
+}
+
+Result<std::uint16_t> parse_keepalive_span(std::string_view text) {
+  const auto parsed = parse_duration(text);
+  if (!parsed) return std::unexpected(parsed.error());
+  if (const auto told = keepalive_span(*parsed)) return *told;
+  return failed(fmt::format("`{}` cannot be told to a socket: give whole seconds from 1s to {}s, such as 10min",
+                            printable(text), plane::kLongestKeepalive));
+}
+
+std::string text(const plane::Keepalive& keepalive) {
+  std::string all;
+  const auto add = [&all](bool is_set, std::string_view name, const std::string& value) {
+    if (is_set) all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name, value);
+  };
+  add(keepalive.idle != 0, "idle", readable(seconds(keepalive.idle)));
+  add(keepalive.interval != 0, "interval", readable(seconds(keepalive.interval)));
+  add(keepalive.count != 0, "count", std::to_string(keepalive.count));
+  return all;
+}
+
 }  // namespace adieu::host

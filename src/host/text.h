@@ -4,12 +4,15 @@
 // terms (base/terms.h), JSON.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/address.h"
 #include "base/time.h"
 #include "host/failure.h"
+#include "plane/command.h"
 #include "plane/connection_id.h"
 
 namespace adieu::host {
@@ -34,7 +37,9 @@ std::string text(const Endpoint& endpoint);  // 10.0.0.1:80, [fd77::2]:80
 std::string text(const Prefix& prefix);      // 10.0.0.1/24
 std::string text(const NamedId& id);         // engine/12.3
 std::string text(Duration duration);         // what parse_duration() reads back exactly: 1500ms, 25s, 2min
-std::string hex16(std::uint64_t value);      // an incarnation: 16 hexadecimal digits
+// "idle 10 min 0 s, interval 1 min 15 s, count 9"; what is left to the connection is left out.
+std::string text(const plane::Keepalive& keepalive);
+std::string hex16(std::uint64_t value);  // an incarnation: 16 hexadecimal digits
 // What others chose to call themselves (programs, planes), for a terminal: whatever is not a printable ASCII character
 // becomes \\xNN, so that no name can move the cursor, turn the text around or spoil a column.
 std::string printable(std::string_view text);
@@ -48,6 +53,9 @@ Result<Endpoint> parse_endpoint(std::string_view text);
 Result<Prefix> parse_prefix(std::string_view text);
 // A whole or decimal number with ns, us, ms, s, min or h; not negative. "0" needs no unit.
 Result<Duration> parse_duration(std::string_view text);
+// Whole seconds that a socket can be told for its keepalive; never 0.
+std::optional<std::uint16_t> keepalive_span(Duration span);
+Result<std::uint16_t> parse_keepalive_span(std::string_view text);
 Result<NamedId> parse_id(std::string_view text);
 Result<std::uint64_t> parse_hex16(std::string_view text);
 

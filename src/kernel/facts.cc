@@ -166,6 +166,8 @@ plane::Beside beside_of(const Socket& socket, const Record& record, const Held& 
   if (socket.timer != Timer::None) beside.fires = socket.read_at + socket.expires;
   beside.in_state_by = in_state_by(socket);
 
+  beside.keepalive = record.holder == Holder::Held && socket.is_whole && socket.timer == Timer::Keepalive;
+
   const Instant lived = lived_by(socket);
   const bool has_holders = record.holder == Holder::Held || record.holder == Holder::AcceptQueue;
   // Of a socket that may be younger than the look, the look says nothing.

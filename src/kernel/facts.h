@@ -39,9 +39,9 @@ namespace adieu::kernel {
 
 // What a sweep reports, and what such a plane may be able to do beside (act.h).
 inline constexpr plane::Abilities kReports = plane::Ability::ReportsHolder | plane::Ability::ReportsHeard;
-inline constexpr plane::Abilities kAbilities = kReports | plane::Ability::ProbeBare | plane::Ability::Finish |
-                                               plane::Ability::AbortReset | plane::Ability::GuardedAbort |
-                                               plane::Ability::Forget | plane::Ability::ProbeUncounted;
+inline constexpr plane::Abilities kAbilities =
+    kReports | plane::Ability::ProbeBare | plane::Ability::Finish | plane::Ability::AbortReset |
+    plane::Ability::GuardedAbort | plane::Ability::Forget | plane::Ability::Keepalive | plane::Ability::ProbeUncounted;
 
 // The kernel's clocks in tcp_info move in ticks (CONFIG_HZ is 100 to 1000), and are read a moment after they were
 // written: two readings of one instant differ by that, and are one.

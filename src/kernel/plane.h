@@ -113,7 +113,7 @@ class Plane {
   plane::Outcome find(Pending& pending);
   void plan(Pending& pending) const;
   void act_on(Pending& pending);
-  plane::Outcome finish(const Socket& found, Instant now);
+  plane::Outcome by_descriptor(const Pending& pending);
   void abort_guarded(std::span<Pending> batch);
   void verify(Pending& pending);
   void ask(std::span<Pending> batch);

@@ -161,6 +161,9 @@ void Plane::plan(Pending& pending) const {
     case CommandKind::Forget:
       if (may(Ability::Forget)) pending.next = Next::Act;
       return;
+    case CommandKind::Keepalive:
+      if (may(Ability::Keepalive)) pending.next = Next::Act;
+      return;
   }
 }
 
@@ -170,18 +173,32 @@ void Plane::act_on(Pending& pending) {
   Outcome& outcome = pending.receipt.outcome;
   switch (pending.command.kind) {
     case CommandKind::Probe: return;
-    case CommandKind::Finish: outcome = finish(pending.found, pending.receipt.at); break;
+    case CommandKind::Finish:
+    case CommandKind::Keepalive:
+      outcome = by_descriptor(pending);
+      if (outcome == Outcome::Unable && pending.command.kind == CommandKind::Keepalive)
+        sweep_->keepalive_refused(pending.receipt.id.slot, pending.receipt.at);
+      break;
     case CommandKind::Abort: outcome = acts_.abort(*network, pending.found, pending.rests_on()); break;
     case CommandKind::Forget: outcome = acts_.forget(*network, pending.found); break;
   }
   verify(pending);
 }
 
-Outcome Plane::finish(const Socket& found, Instant now) {
-  const Outcome outcome = acts_.finish(found, holders_->of(found.inode));
-  if (outcome != Outcome::Unable || found.inode == 0 || holders_->looked_at() >= now) return outcome;
-  look(now);  // who had it open may have passed it on since
-  return acts_.finish(found, holders_->of(found.inode));
+Outcome Plane::by_descriptor(const Pending& pending) {
+  const Socket& found = pending.found;
+  const bool finishes = pending.command.kind == CommandKind::Finish;
+  const auto act = [&] {
+    const Held who = holders_->of(found.inode);
+    if (finishes) return acts_.finish(found, who);
+    // What it has is ours, and not its own, until that is put back: a look does it.
+    if (prober_.owes(found.key.cookie)) return Outcome::Unable;
+    return acts_.keepalive(found, who, pending.command.keepalive);
+  };
+  const Outcome outcome = act();
+  if (outcome != Outcome::Unable || found.inode == 0 || holders_->looked_at() >= pending.receipt.at) return outcome;
+  look(pending.receipt.at);  // who had it open may have passed it on since
+  return act();
 }
 
 void Plane::abort_guarded(std::span<Pending> batch) {
@@ -213,11 +230,16 @@ void Plane::verify(Pending& pending) {
   if (network != nullptr) after = network->diag.find(pending.found.key);
   const bool is_there = after && *after;
   if (after) receipt.state = is_there ? (*after)->state : State::Closed;
-  const bool is_finished = receipt.kind == CommandKind::Finish && is_sending_closed(receipt.state);
-  if (!after || (is_there && !is_finished))
+  const bool lives_on = receipt.kind == CommandKind::Keepalive ||
+                        (receipt.kind == CommandKind::Finish && is_sending_closed(receipt.state));
+  if (!after || (is_there && !lives_on)) {
     receipt.outcome = Outcome::Unable;
-  else if (receipt.kind != CommandKind::Finish && receipt.outcome != Outcome::AlreadyEnded)
+  } else if (receipt.kind == CommandKind::Keepalive) {
+    if (!is_there) receipt.outcome = Outcome::AlreadyEnded;
+    if (is_there) sweep_->keepalive_on(receipt.id.slot);
+  } else if (receipt.kind != CommandKind::Finish && receipt.outcome != Outcome::AlreadyEnded) {
     sweep_->ended(receipt.id.slot, receipt.verdict, receipt.at);
+  }
 }
 
 void Plane::ask(std::span<Pending> batch) {

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
@@ -15,7 +16,9 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "kernel/act.h"
 #include "kernel/duplicate.h"
+#include "kernel/option.h"
 #include "kernel/reply.h"
 
 namespace adieu::kernel {
@@ -28,15 +31,6 @@ constexpr int kHighestCount = 127;  // MAX_TCP_KEEPCNT
 constexpr Duration kPatience = milliseconds(100);
 constexpr unsigned kSecond = 1000;  // in the milliseconds of tcp_info
 
-bool set(int file, int level, int name, int value) {
-  return ::setsockopt(file, level, name, &value, sizeof value) == 0;
-}
-// -1: it cannot be had, and none is negative.
-int get(int file, int level, int name) {
-  int value = 0;
-  socklen_t length = sizeof value;
-  return ::getsockopt(file, level, name, &value, &length) == 0 ? value : -1;
-}
 tcp_info info_of(int file) {
   tcp_info info{};
   socklen_t length = sizeof info;
@@ -70,9 +64,7 @@ struct Prober::Asked {
 };
 
 bool is_askable(const Socket& socket) {
-  const bool idles =
-      socket.state == State::Established || socket.state == State::FinWait2 || socket.state == State::CloseWait;
-  return idles && socket.is_whole && socket.inode != 0 && socket.unacked == 0 && socket.send_queue == 0 &&
+  return can_have_keepalive(socket) && socket.unacked == 0 && socket.send_queue == 0 &&
          socket.timer != Timer::Keepalive && socket.probes < kMostUnanswered;
 }
 
@@ -123,23 +115,24 @@ std::optional<Prober::Asked> Prober::prepare(Question& question) {
   const int file = duplicate->get();
   const Owed owed{.cookie = found.key.cookie,
                   .inode = found.inode,
-                  .idle = get(file, IPPROTO_TCP, TCP_KEEPIDLE),
-                  .interval = get(file, IPPROTO_TCP, TCP_KEEPINTVL),
-                  .count = get(file, IPPROTO_TCP, TCP_KEEPCNT)};
+                  .idle = option(file, IPPROTO_TCP, TCP_KEEPIDLE),
+                  .interval = option(file, IPPROTO_TCP, TCP_KEEPINTVL),
+                  .count = option(file, IPPROTO_TCP, TCP_KEEPCNT)};
   if (!is_settable(owed.idle, kLongest) || !is_settable(owed.interval, kLongest)) return std::nullopt;
   if (!is_settable(owed.count, kHighestCount)) return std::nullopt;
-  if (get(file, SOL_SOCKET, SO_KEEPALIVE) != 0 || get(file, IPPROTO_TCP, TCP_USER_TIMEOUT) != 0) return std::nullopt;
+  if (option(file, SOL_SOCKET, SO_KEEPALIVE) != 0 || option(file, IPPROTO_TCP, TCP_USER_TIMEOUT) != 0)
+    return std::nullopt;
   return Asked{&question, owed, std::move(*duplicate), info_of(file).tcpi_probes};
 }
 
 bool Prober::arm(int file) const {
-  if (!set(file, IPPROTO_TCP, TCP_KEEPINTVL, kLongest)) return false;
+  if (!set_option(file, IPPROTO_TCP, TCP_KEEPINTVL, kLongest)) return false;
   step(1);
-  if (!set(file, IPPROTO_TCP, TCP_KEEPCNT, kHighestCount)) return false;
+  if (!set_option(file, IPPROTO_TCP, TCP_KEEPCNT, kHighestCount)) return false;
   step(2);
-  if (!set(file, SOL_SOCKET, SO_KEEPALIVE, 1)) return false;
+  if (!set_option(file, SOL_SOCKET, SO_KEEPALIVE, 1)) return false;
   step(3);
-  if (!set(file, IPPROTO_TCP, TCP_KEEPIDLE, 1)) return false;
+  if (!set_option(file, IPPROTO_TCP, TCP_KEEPIDLE, 1)) return false;
   step(4);
   return true;
 }
@@ -171,8 +164,13 @@ void Prober::release(Asked& asked, Outcome outcome) {
 
 // Off first: what stands afterwards cannot matter any more.
 bool Prober::put_back(int file, const Owed& owed) {
-  return set(file, SOL_SOCKET, SO_KEEPALIVE, 0) && set(file, IPPROTO_TCP, TCP_KEEPIDLE, owed.idle) &&
-         set(file, IPPROTO_TCP, TCP_KEEPINTVL, owed.interval) && set(file, IPPROTO_TCP, TCP_KEEPCNT, owed.count);
+  return set_option(file, SOL_SOCKET, SO_KEEPALIVE, 0) && set_option(file, IPPROTO_TCP, TCP_KEEPIDLE, owed.idle) &&
+         set_option(file, IPPROTO_TCP, TCP_KEEPINTVL, owed.interval) &&
+         set_option(file, IPPROTO_TCP, TCP_KEEPCNT, owed.count);
+}
+
+bool Prober::owes(std::uint64_t cookie) const {
+  return std::ranges::any_of(owed_, [&](const Owed& owed) { return owed.cookie == cookie; });
 }
 
 void Prober::put_back(const Holders& holders) {
@@ -189,7 +187,7 @@ bool Prober::put_back(const Holders& holders, const Owed& owed) {
     const int file = duplicate->get();
     // Neither is ours: it was not armed yet, or is put back already, and may be the application's again.
     const bool is_ours =
-        get(file, IPPROTO_TCP, TCP_KEEPINTVL) == kLongest || get(file, IPPROTO_TCP, TCP_KEEPCNT) == kHighestCount;
+        option(file, IPPROTO_TCP, TCP_KEEPINTVL) == kLongest || option(file, IPPROTO_TCP, TCP_KEEPCNT) == kHighestCount;
     if (!is_ours || put_back(file, owed)) return true;
   }
   return false;

@@ -67,6 +67,8 @@ class Prober {
   // What an earlier process armed and did not put back, by what a look has found.
   void put_back(const Holders& holders);
   bool owes() const { return !owed_.empty(); }
+  // Of this socket.
+  bool owes(std::uint64_t cookie) const;
 
  private:
   // What a socket had before.

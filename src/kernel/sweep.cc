@@ -16,6 +16,11 @@ void settle(const plane::Beside& before, plane::Beside& reading) {
   if (by.is_known() && reading.in_state_by >= by - kTick) reading.in_state_by = by;
 }
 
+// What is in flight has a timer that is told instead of the keepalive's, which goes on behind it.
+bool hides_keepalive(Timer timer) {
+  return timer == Timer::Retransmit || timer == Timer::Persist || timer == Timer::Other;
+}
+
 }  // namespace
 
 void Sweep::begin(Instant now) {
@@ -114,6 +119,9 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   if (now_ < connection.unaskable_until) record.can_probe = false;
   record.beside = beside_of(socket, record, held_by(socket, record), holders_);
   if (record.state == previous.state) settle(previous.beside, record.beside);
+  if (previous.beside.keepalive && record.holder == plane::Holder::Held && hides_keepalive(socket.timer))
+    record.beside.keepalive = true;
+  record.beside.keepalive_refused = now_ < connection.refused_until && !record.beside.keepalive;
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);
   record.beside = previous.beside;
@@ -172,6 +180,24 @@ void Sweep::unaskable(std::uint32_t slot, Instant now) {
   plane::Record record = table_.last(slot);
   record.can_probe = false;
   table_.publish(slot, record);
+}
+
+// Before the next sweep says so.
+void Sweep::keepalive_on(std::uint32_t slot) {
+  plane::Beside beside = table_.last(slot).beside;
+  beside.keepalive = true;
+  beside.keepalive_refused = false;
+  table_.set_beside(slot, beside);
+  plane::Record record = table_.last(slot);
+  record.can_probe = record.can_probe && can_craft_;
+  table_.publish(slot, record);
+}
+
+void Sweep::keepalive_refused(std::uint32_t slot, Instant now) {
+  connections_[slot].refused_until = now + hours(1);
+  plane::Beside beside = table_.last(slot).beside;
+  beside.keepalive_refused = true;
+  table_.set_beside(slot, beside);
 }
 
 void Sweep::ended(std::uint32_t slot, std::uint64_t verdict, Instant now) {

@@ -59,6 +59,11 @@ class Sweep {
   void asked(std::uint32_t slot, Instant now);
   // Something of its own forbids a question, which no dump tells. For a minute it counts as one that cannot be asked.
   void unaskable(std::uint32_t slot, Instant now);
+  // Its own TCP asks its peer from now on.
+  void keepalive_on(std::uint32_t slot);
+  // It cannot be told to: its application's settings are in the way, or nobody has a descriptor. For an hour it counts
+  // as one that cannot.
+  void keepalive_refused(std::uint32_t slot, Instant now);
   // A command has ended it, at any time between two sweeps.
   void ended(std::uint32_t slot, std::uint64_t verdict, Instant now);
   void finish();
@@ -109,6 +114,7 @@ class Sweep {
     std::uint8_t retransmits = 0;
     std::uint8_t probes = 0;
     Instant unaskable_until{};
+    Instant refused_until{};  // a keepalive
     Told told{};
     Instant look_at{};  // unknown(): at the next sweep, or when something is told
   };

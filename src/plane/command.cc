@@ -9,6 +9,7 @@ std::string_view name(CommandKind kind) {
     case CommandKind::Finish: return "finish";
     case CommandKind::Abort: return "abort";
     case CommandKind::Forget: return "forget";
+    case CommandKind::Keepalive: return "keepalive";
   }
   return "?";
 }

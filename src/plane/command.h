@@ -16,11 +16,27 @@
 namespace adieu::plane {
 
 enum class CommandKind : std::uint8_t {
-  Probe = 1,   // ask the peer for a sign, in the form given
-  Finish = 2,  // queue our FIN, as the application's shutdown would
-  Abort = 3,   // end it: with an RST, or silently
-  Forget = 4,  // end TIME-WAIT before its time
+  Probe = 1,      // ask the peer for a sign, in the form given
+  Finish = 2,     // queue our FIN, as the application's shutdown would
+  Abort = 3,      // end it: with an RST, or silently
+  Forget = 4,     // end TIME-WAIT before its time
+  Keepalive = 5,  // have its own TCP ask the peer from now on, and end it if nobody answers; it lives on meanwhile
 };
+inline constexpr unsigned kCommandKinds = 6;  // index 0 unused
+
+// How its own TCP is to ask. 0: as the connection has it.
+struct Keepalive {
+  std::uint16_t idle = 0;      // seconds without a segment, then the first question
+  std::uint16_t interval = 0;  // seconds to the next one, or to the end
+  std::uint8_t count = 0;      // questions without an answer, then the end
+  bool operator==(const Keepalive&) const = default;
+};
+// What Linux lets a socket be told (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT).
+inline constexpr unsigned kLongestKeepalive = 32767;
+inline constexpr unsigned kMostKeepalives = 127;
+constexpr bool is_sane(const Keepalive& k) {
+  return k.idle <= kLongestKeepalive && k.interval <= kLongestKeepalive && k.count <= kMostKeepalives;
+}
 
 struct Command {
   CommandKind kind = CommandKind::Probe;
@@ -29,6 +45,7 @@ struct Command {
   ProbeForm form = ProbeForm::Bare;      // Probe only
   bool silent = false;                   // Abort only: no RST
   bool regardless = false;               // Abort only: it rests on no silence, and signs of life do not stop it
+  Keepalive keepalive{};                 // Keepalive only; sane
   std::uint32_t heard = 0;               // Abort only: Record::heard on which the verdict rests
   std::uint32_t epoch = 0;               // of the control plane that wrote it; an older one is void
   Instant expires{};                     // refused from this instant on
@@ -82,6 +99,7 @@ enum class Ability : std::uint64_t {
   ReportsHolder = 1U << 9,
   ReportsReading = 1U << 10,  // knows whether the end of stream was read
   ReportsReason = 1U << 11,   // knows why a connection ended
+  Keepalive = 1U << 12,
   // Nobody but us counts its questions: any number in a row. Else limits::kKernelQuestions.
   ProbeUncounted = 1U << 13,
 };

@@ -30,9 +30,21 @@ using StatusWords = std::array<std::uint64_t, 3 + 2 * kGaps>;
 static_assert(kStatusAt + 1 + std::tuple_size_v<StatusWords> <= kHeaderWords);
 
 // A command: number; kind, state, form, flags (an octet each: 1 silent, 2 regardless); incarnation; slot, generation;
-// heard, epoch; expires; verdict; zero.
+// heard, epoch; expires; verdict; keepalive: idle, interval (16 bits each), count, else zero.
 constexpr std::size_t kCommandWords = 8;
 using CommandWords = std::array<std::uint64_t, kCommandWords - 1>;
+
+std::uint64_t pack_keepalive(const Keepalive& k) {
+  return std::uint64_t{k.idle} | std::uint64_t{k.interval} << 16 | std::uint64_t{k.count} << 32;
+}
+// nullopt: no connection can be told that, or it is no command to tell it.
+std::optional<Keepalive> unpack_keepalive(std::uint64_t word, CommandKind kind) {
+  const Keepalive k{.idle = static_cast<std::uint16_t>(word),
+                    .interval = static_cast<std::uint16_t>(word >> 16),
+                    .count = static_cast<std::uint8_t>(word >> 32)};
+  if (pack_keepalive(k) != word || !is_sane(k) || (word != 0 && kind != CommandKind::Keepalive)) return std::nullopt;
+  return k;
+}
 
 CommandWords pack_command(const Command& c) {
   const std::uint64_t what = static_cast<std::uint64_t>(c.kind) | static_cast<std::uint64_t>(c.expected_state) << 8 |
@@ -44,7 +56,7 @@ CommandWords pack_command(const Command& c) {
           pack(c.heard, c.epoch),
           from_signed(c.expires.ns),
           c.verdict,
-          0};
+          pack_keepalive(c.keepalive)};
 }
 
 std::optional<Command> unpack_command(const CommandWords& w) {
@@ -52,11 +64,13 @@ std::optional<Command> unpack_command(const CommandWords& w) {
   const std::uint64_t state = w[0] >> 8 & 0xff;
   const std::uint64_t form = w[0] >> 16 & 0xff;
   const std::uint64_t flags = w[0] >> 24;
-  if (kind < static_cast<std::uint64_t>(CommandKind::Probe) || kind > static_cast<std::uint64_t>(CommandKind::Forget))
-    return std::nullopt;
-  if (state >= kStates || form >= kProbeForms || flags > 3 || w[5] == 0 || w[6] != 0) return std::nullopt;
+  if (kind == 0 || kind >= kCommandKinds) return std::nullopt;
+  if (state >= kStates || form >= kProbeForms || flags > 3 || w[5] == 0) return std::nullopt;
   Command c;
   c.kind = static_cast<CommandKind>(kind);
+  const auto keepalive = unpack_keepalive(w[6], c.kind);
+  if (!keepalive) return std::nullopt;
+  c.keepalive = *keepalive;
   c.id = {.incarnation = w[1], .slot = low(w[2]), .generation = high(w[2])};
   c.expected_state = static_cast<State>(state);
   c.form = static_cast<ProbeForm>(form);
@@ -109,7 +123,7 @@ void ControlWriter::set_receipts_taken(std::uint64_t number) { store(memory_, kR
 void ControlWriter::set_ended_seen(std::uint64_t total) { store(memory_, kEndedSeenAt, total); }
 
 std::optional<std::uint64_t> ControlWriter::write(Command command, std::uint64_t taken) {
-  ADIEU_ASSERT(command.verdict != 0);
+  ADIEU_ASSERT(command.verdict != 0 && is_sane(command.keepalive));
   const std::uint64_t written = commands_written();
   // A plane that claims to have taken more than was written is not believed: nothing is overwritten on its word.
   if (taken > written || written - taken >= commands_) return std::nullopt;

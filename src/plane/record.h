@@ -53,6 +53,8 @@ struct Beside {
   bool looked = false;             // somebody looked for holders
   bool looked_everywhere = false;  // into every process: one that was not found is in no descriptor table
   bool inherited = false;          // the connection is older than every process that has it open
+  bool keepalive = false;          // held, and its own TCP asks the peer by itself
+  bool keepalive_refused = false;  // it could not be told to do so, lately
   std::uint32_t network = 0;       // inode of its network namespace; 0: not known
   OwnTimer timer = OwnTimer::Unknown;
   std::uint8_t retries = 0;  // of that timer, so far

@@ -127,10 +127,11 @@ bool unpack_glance(const GlanceWords& w, Glance& g) {
 
 bool has_ended(std::uint64_t word5) { return field(word5, kReason, 4) != 0; }
 
-// Word 3: network of 32, timer 8, retries 8, three flags.
+// Word 3: network of 32, timer 8, retries 8, five flags.
 constexpr unsigned kTimer = 32;
 constexpr unsigned kRetries = 40;
 constexpr unsigned kBesideFlags = 48;
+constexpr unsigned kUsedBesideBits = kBesideFlags + 5;
 
 BesideWords pack_beside(const Beside& b) {
   BesideWords w{};
@@ -138,7 +139,8 @@ BesideWords pack_beside(const Beside& b) {
   w[1] = std::uint64_t{b.processes} | std::uint64_t{b.descriptors} << 16 | std::uint64_t{b.references} << 32;
   w[2] = std::uint64_t{b.network} | static_cast<std::uint64_t>(b.timer) << kTimer |
          std::uint64_t{b.retries} << kRetries | std::uint64_t{b.looked} << kBesideFlags |
-         std::uint64_t{b.looked_everywhere} << (kBesideFlags + 1) | std::uint64_t{b.inherited} << (kBesideFlags + 2);
+         std::uint64_t{b.looked_everywhere} << (kBesideFlags + 1) | std::uint64_t{b.inherited} << (kBesideFlags + 2) |
+         std::uint64_t{b.keepalive} << (kBesideFlags + 3) | std::uint64_t{b.keepalive_refused} << (kBesideFlags + 4);
   w[3] = from_signed(b.fires.ns);
   w[4] = from_signed(b.in_state_by.ns);
   std::memcpy(&w[5], b.comm.data(), b.comm.size());
@@ -147,7 +149,7 @@ BesideWords pack_beside(const Beside& b) {
 
 bool unpack_beside(const BesideWords& w, Beside& b) {
   const std::uint64_t timer = field(w[2], kTimer, 8);
-  if (timer >= kOwnTimers || w[2] >> (kBesideFlags + 3) != 0) return false;
+  if (timer >= kOwnTimers || w[2] >> kUsedBesideBits != 0) return false;
   b.process = low(w[0]);
   b.descriptor = static_cast<std::int32_t>(high(w[0]));
   b.processes = static_cast<std::uint16_t>(field(w[1], 0, 16));
@@ -159,6 +161,8 @@ bool unpack_beside(const BesideWords& w, Beside& b) {
   b.looked = field(w[2], kBesideFlags, 1) != 0;
   b.looked_everywhere = field(w[2], kBesideFlags + 1, 1) != 0;
   b.inherited = field(w[2], kBesideFlags + 2, 1) != 0;
+  b.keepalive = field(w[2], kBesideFlags + 3, 1) != 0;
+  b.keepalive_refused = field(w[2], kBesideFlags + 4, 1) != 0;
   b.fires.ns = to_signed(w[3]);
   b.in_state_by.ns = to_signed(w[4]);
   std::memcpy(b.comm.data(), &w[5], b.comm.size());

@@ -32,7 +32,7 @@
 namespace adieu::plane {
 
 // Grows when the layout changes; a reader refuses any other.
-inline constexpr std::uint32_t kLayoutVersion = 4;
+inline constexpr std::uint32_t kLayoutVersion = 5;
 
 enum class PlaneKind : std::uint8_t { Engine = 1, Kernel = 2 };
 

@@ -15,8 +15,7 @@ std::optional<Receipt> unpack_receipt(const layout::ReceiptWords& w) {
   const std::uint64_t form = w[4] >> 8 & 0xff;
   const std::uint64_t outcome = w[4] >> 16 & 0xff;
   const std::uint64_t state = w[4] >> 24;
-  if (kind < static_cast<std::uint64_t>(CommandKind::Probe) || kind > static_cast<std::uint64_t>(CommandKind::Forget))
-    return std::nullopt;
+  if (kind == 0 || kind >= kCommandKinds) return std::nullopt;
   if (form >= kProbeForms || outcome == 0 || outcome >= kOutcomes || state >= kStates) return std::nullopt;
   Receipt r;
   r.command = w[0];

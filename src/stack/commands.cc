@@ -68,6 +68,7 @@ plane::Outcome Engine::Impl::obey(const plane::Command& command, std::uint32_t e
       connection.abort(EndReason::Commanded, true, env(now));
       outcome = Outcome::Done;
       break;
+    case CommandKind::Keepalive: return Outcome::Unable;  // it has none: the control plane asks
   }
   ending_verdict = command.verdict;
   settle(slot, now);

@@ -254,7 +254,13 @@ class Document(Running):
         at = f"/v1/connections/{identity}"
         for how in DOCUMENT["components"]["schemas"]["End"]["properties"]["how"]["enum"]:
             value = self.ask(at + "/end", "POST", {"how": how, "dry_run": True})[2]
-            self.assertEqual((value["how"], value["possible"]), (how, True))
+            self.assertEqual((value["how"], value["possible"]), (how, how != "keepalive"), "the engine has none")
+        values = DOCUMENT["components"]["schemas"]["End"]["properties"]["keepalive"]["properties"]
+        for name, schema in values.items():
+            most = schema["maximum"]
+            for value, status in ((schema["minimum"], 409), (most, 409), (0, 400), (most + 1, 400)):
+                body = {"how": "keepalive", "keepalive": {name: value}}
+                self.assertEqual(self.ask(at + "/end", "POST", body)[0], status, body)
         page = next(p for p in DOCUMENT["paths"]["/v1/connections"]["get"]["parameters"] if p["name"] == "limit")
         most = page["schema"]["maximum"]
         for limit, status in ((0, 400), (1, 200), (most, 200), (most + 1, 400)):

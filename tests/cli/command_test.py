@@ -31,7 +31,7 @@ MEMBERS = {"id", "incarnation", "plane", "kind", "pid", "local", "remote", "stat
            "wanted", "state_age_s", "heard_ago_s", "heard", "progress_in_ago_s", "progress_out_ago_s",
            "oldest_unacked_ago_s", "attempts", "probes", "unread", "unsent", "send_shut", "receive_shut",
            "peer_window_closed", "end_of_stream_read", "ended_by", "ends", "ends_short", "ends_in_s", "rule", "comm",
-           "judged_ago_s", "control"}
+           "keepalive", "judged_ago_s", "control"}
 
 # The members of one line of `adieu log --json`, whatever its kind.
 ENTRY = {"number", "time", "wall_us", "at_ns", "kind", "verdict", "id", "plane", "incarnation", "local", "remote",

@@ -6,12 +6,15 @@ What does not live here: the acts one by one, races and refusals among them (tes
 
 usage: kernel_end_test.py ADIEU
 """
+import contextlib
+import ctypes
 import errno
 import json
 import os
 import pty
 import re
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -50,6 +53,12 @@ class Wire:
 
     def close(self):
         self.tap.close()
+
+
+def turn_deaf(end):
+    """Whatever arrives for it is dropped: to its peer it is not there."""
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0), 8)  # BPF_RET, 0 octets
+    end.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", 1, ctypes.addressof(nothing)))  # SO_ATTACH_FILTER
 
 
 def outcome(call):
@@ -111,7 +120,7 @@ class KernelEnd(unittest.TestCase):
         self.wire.flags_from(0)
         done = self.adieu("end", *how, identity)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertRegex(done.stdout, r": (finish|reset) done, now in \S+ \(verdict \d+\)\n\Z")
+        self.assertRegex(done.stdout, r": (finish|reset|keepalive) done, now in \S+ \(verdict \d+\)\n\Z")
         return done.stdout
 
     def reason(self, identity):
@@ -328,6 +337,96 @@ class KernelEnd(unittest.TestCase):
         self.assertEqual([receipt[k] for k in ("ended", "state", "heard")], ["reset by path or peer", "CLOSED", False])
         self.assertIn("the program will see ECONNRESET when it reads or writes", receipt["sentence"])
         self.assertEqual(outcome(lambda: self.server.recv(99)), "ECONNRESET")
+
+    def test_keepalive_lives_while_it_is_answered_and_ends_when_nobody_answers(self):
+        values = ("--keepalive", "--idle", "1s", "--interval", "1s", "--count", "3")
+        identity = self.found(self.server_port, "ESTABLISHED")
+        told = self.told(identity, *values)
+        self.assertRegex(told, rf"\n  keepalive +SO_KEEPALIVE is switched on through a duplicate of descriptor "
+                               rf"{self.server.fileno()} of process {os.getpid()}, and stays on: the kernel asks the "
+                               r"peer after 1.0 s without a segment, then every 1.0 s, 3 questions in all;")
+        self.assertRegex(told, r"\n  application +nothing while the peer answers; if the peer is silent, 4.0 s after "
+                               "it was heard last: its next read or write fails: ETIMEDOUT, once;")
+        self.assertRegex(told, r"\n  peer +if it is there: a segment without data after each 1.0 s of silence")
+        self.assertEqual(self.keepalive(self.server)[0], 0, "nothing is done yet")
+        self.assertIn("now in ESTABLISHED", self.ended(identity, *values))
+        self.assertEqual(self.keepalive(self.server), [1, 1, 1, 3])
+        self.assertFalse(os.path.exists(self.run_dir + "/kernel_probe"))
+        already = self.adieu("end", "--dry-run", "--keepalive", identity).stdout
+        self.assertIn("nothing is changed, as it is on already", already)
+        changed = self.adieu("end", "--dry-run", *values, identity).stdout
+        self.assertIn("it is on already, and told new values through a duplicate", changed)
+        self.assertIn("keepalive, idle 1.0 s, interval 1.0 s, count 3 (verdict", self.adieu("log").stdout)
+
+        time.sleep(4.5)  # longer than a silent peer would have
+        self.assertEqual(outcome(lambda: self.server.send(b"answered")), 8)
+        self.assertEqual(outcome(lambda: self.client.recv(99)), b"answered")
+        row = self.until(lambda: (row := json.loads(self.adieu("why", "--json", identity).stdout))
+                         and row["own_limits"]["timer"] == "keepalive" and row, "the timer is the keepalive's again")
+        self.assertTrue(row["keepalive"])
+        self.assertIn("its kernel's keepalive, if nobody answers", row["ends"])
+        self.assertEqual([row["own_limits"]["options"][name] for name in
+                          ("keepalive", "keepalive_time_s", "keepalive_interval_s", "keepalive_probes")],
+                         [True, 1.0, 1.0, 3])
+        why = self.adieu("why", identity).stdout
+        self.assertRegex(why, r"\nends +in about [34]\.\d s: its kernel's keepalive, if nobody answers\n")
+
+        turn_deaf(self.client)
+        self.server.settimeout(20)
+        began = time.monotonic()
+        self.assertEqual(outcome(lambda: self.server.recv(99)), "ETIMEDOUT")
+        self.assertLess(time.monotonic() - began, 12)
+        self.assertEqual(outcome(lambda: self.server.recv(99)), b"")
+        self.assertEqual(outcome(lambda: self.server.send(b"x")), "EPIPE")
+        self.assertTrue(self.wire.flags_from(self.server_port) & RST)
+        self.assertEqual(self.reason(identity), "given up by its own TCP")
+
+    def test_keepalive_where_it_cannot_be_had_says_why(self):
+        def refused(identity):
+            done = self.adieu("end", "--keepalive", identity)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            return done.stderr
+        self.server.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30000)
+        identity = self.found(self.server_port, "ESTABLISHED")
+        done = self.adieu("end", "--keepalive", identity)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("TCP_USER_TIMEOUT", done.stdout + done.stderr)
+        self.assertEqual(self.keepalive(self.server)[0], 0)
+        self.client.close()
+        self.assertIn("no process has a descriptor of it", refused(self.found(self.client_port, "FIN-WAIT-2")))
+        for words in (["--idle", "1s"], ["--keepalive", "--reset"], ["--keepalive", "--idle", "1500ms"],
+                      ["--keepalive", "--idle", "10h"], ["--keepalive", "--count", "128"]):
+            wrong = self.adieu("end", *words, identity)
+            self.assertEqual((wrong.returncode, wrong.stdout), (2, ""), words)
+
+    def test_keepalive_by_a_rule_is_switched_on_once(self):
+        with contextlib.ExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory())
+            with open(directory + "/policy.toml", "w") as file:
+                file.write(f'[[rule]]\nname = "kept"\nmatch = "plane kernel and sport = :{self.server_port} and state '
+                           'established"\nprobing = false\nalways = "keepalive"\n'
+                           'keepalive = { idle = "10min", count = 5 }\n')
+            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", "--policy",
+                                   directory + "/policy.toml", "--run-dir", directory + "/run"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(lambda: (up.send_signal(signal.SIGTERM), up.wait(timeout=20)))
+
+            def said(*words):
+                return subprocess.run([ADIEU, *words, "--run-dir", directory + "/run"], capture_output=True, text=True,
+                                      timeout=30).stdout
+            before = self.keepalive(self.client)
+            self.until(lambda: self.keepalive(self.server)[0] == 1, "the rule switches it on")
+            self.assertEqual(self.keepalive(self.server), [1, 600, before[2], 5])
+            self.assertEqual(self.keepalive(self.client), before, "and its peer's end is nobody's business")
+            time.sleep(2)  # ten sweeps
+            receipts = [line for line in said("log", "--kind", "receipt").splitlines() if "keepalive" in line]
+            self.assertEqual(len(receipts), 1, receipts)
+            self.assertIn("keepalive: done", receipts[0])
+            self.assertRegex(said("log", "--kind", "verdict"),
+                             'rule "kept" switches on the kernel\'s keepalive for all that it matches')
+            listed = said("ls", "--json", "sport", "=", f":{self.server_port}")
+            rows = [json.loads(line) for line in listed.splitlines()]
+            self.assertEqual([row["keepalive"] for row in rows if row["state"] == "ESTABLISHED"], [True])
 
     def test_no_rule_of_its_own_touches_the_kernels_connections(self):
         identity = self.found(self.server_port, "ESTABLISHED")

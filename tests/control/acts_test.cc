@@ -310,6 +310,159 @@ TEST(KernelConnections, AreEndedOnAPersonsWord) {
   EXPECT_TRUE(world.peers.contains(there.orphaned));
 }
 
+// ---- keepalive
+
+namespace {
+constexpr plane::Abilities kWithKeepalive = kAllAbilities | plane::Ability::Keepalive;
+
+// A rule for the kernel's connections in FIN-WAIT-2.
+WorldSettings of_the_kernel(auto&& change) {
+  WorldSettings settings;
+  settings.kind = plane::PlaneKind::Kernel;
+  settings.abilities = kWithKeepalive;
+  settings.policy =
+      Policy::make({{Filter::parse("plane kernel and state fin-wait-2").value(), with(change)}, {Filter(), Rule{}}})
+          .value();
+  return settings;
+}
+void keeps(Rule& rule) {
+  rule.always = Act::Keepalive;
+  rule.keepalive = {.idle = 600, .interval = 75, .count = 9};
+}
+
+Verdict judged_able(const plane::Record& record, Instant now, const Rule& rule) {
+  return judged(record, now, rule, Attention{.abilities = kWithKeepalive, .gaps = {}, .plane_stopped_since = {}});
+}
+}  // namespace
+
+TEST(Keepalive, IsOrderedOnceWithTheRulesValuesAndNeverAgainWhileItIsOn) {
+  World world(of_the_kernel(keeps));
+  const auto slot = world.open(half_closed(world.now));
+  const auto other = world.open(half_closed(world.now, State::CloseWait));
+  world.run_for(1_h);
+  ASSERT_EQ(world.peers[slot].commands.size(), 1U);
+  const plane::Command& command = world.peers[slot].commands.front();
+  EXPECT_EQ(command.kind, plane::CommandKind::Keepalive);
+  EXPECT_EQ(command.keepalive, (plane::Keepalive{600, 75, 9}));
+  EXPECT_FALSE(command.regardless);
+  EXPECT_TRUE(world.peers[other].commands.empty());
+  const auto* row = first_by(world.ledger, Cause::Rule);
+  ASSERT_NE(row, nullptr) << "it is in the ledger";
+  EXPECT_NE(row->decision.verdict.grounds.find(GroundKind::ActsKeepalive), nullptr);
+  EXPECT_FALSE(world.ledger_behind);
+  // A control plane that starts again finds it done.
+  world.kill_control();
+  world.start_control();
+  world.run_for(1_h);
+  EXPECT_EQ(world.peers[slot].commands.size(), 1U);
+  EXPECT_TRUE(world.ledger.ends.empty());
+}
+
+TEST(Keepalive, ThatCannotBeHadLeavesItsConnectionToTheRulesOwnQuestions) {
+  World world(of_the_kernel(keeps));
+  world.refuse_all = plane::Outcome::Unable;
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(5_s);
+  unsigned refused = 0;
+  for (const auto& receipt : world.ledger.receipts) refused += receipt.kind == plane::CommandKind::Keepalive ? 1 : 0;
+  EXPECT_EQ(refused, 1U) << "and not at every sweep";
+  world.refuse_all.reset();
+  world.peers[slot].there = false;
+  world.run_for(10_min);
+  ASSERT_EQ(world.ledger.ends.size(), 1U);
+  EXPECT_EQ(world.ledger.ends[0].second.reason, EndReason::Commanded);
+}
+
+TEST(Keepalive, OfTheForgottenComesAfterTheRulesTime) {
+  Rule rule;
+  rule.when_forgotten = Act::Keepalive;
+  rule.forgotten_after = minutes(10);
+  const Verdict soon = judged_able(forgotten(at(0_s)), at(9_min), rule);
+  EXPECT_EQ(soon.act, Act::Keepalive);
+  EXPECT_EQ(soon.cause, Cause::Forgotten);
+  EXPECT_EQ(soon.acts_at, at(10_min));
+  EXPECT_EQ(soon.ends, Ends::ApplicationClose) << "the rule itself does not end it";
+  auto asks = forgotten(at(0_s));
+  asks.beside.keepalive = true;
+  asks.beside.timer = plane::OwnTimer::Keepalive;
+  EXPECT_EQ(judged_able(asks, at(11_min), rule).act, Act::Tell);
+  EXPECT_EQ(judged_able(asks, at(11_min), rule).ends, Ends::OwnKeepalive);
+}
+
+TEST(Keepalive, IsForWhomSomebodyHoldsInAStateThatIdles) {
+  const Rule rule = with(keeps);
+  for (const State s : {State::Established, State::FinWait2, State::CloseWait})
+    EXPECT_EQ(judged_able(half_closed(at(0_s), s), at(1_s), rule).act, Act::Keepalive) << name(s);
+  for (const State s : {State::FinWait1, State::Closing, State::LastAck, State::TimeWait, State::SynSent})
+    EXPECT_EQ(judged_able(half_closed(at(0_s), s), at(1_s), rule).act, Act::Tell) << name(s);
+  EXPECT_EQ(judged_able(orphan(at(0_s)), at(1_s), rule).act, Act::Tell);
+  auto hidden = half_closed(at(0_s));
+  hidden.beside.looked = true;
+  EXPECT_EQ(judged_able(hidden, at(1_s), rule).act, Act::Tell);
+  EXPECT_EQ(judged(half_closed(at(0_s)), at(1_s), rule).act, Act::Tell) << "the engine has none";
+}
+
+TEST(Keepalive, GivesWayToTheEndOfWhoIsGone) {
+  const Rule rule = with(keeps);
+  const auto gone = asked(half_closed(at(0_s)), 20, 20, at(25_s), at(25_s) + 10_min);
+  const Verdict verdict = judged_able(gone, at(20_min), rule);
+  ASSERT_EQ(verdict.standing, Standing::Gone);
+  EXPECT_EQ(verdict.act, Act::Reset);
+  EXPECT_EQ(verdict.cause, Cause::Gone);
+}
+
+TEST(Keepalive, OfADryRunIsOnlySaid) {
+  World world(of_the_kernel([](Rule& r) {
+    keeps(r);
+    r.act = false;
+  }));
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(10_min);
+  EXPECT_TRUE(world.peers[slot].commands.empty());
+  const Rule rule = with([](Rule& r) {
+    keeps(r);
+    r.act = false;
+  });
+  const Verdict verdict = judged_able(half_closed(at(0_s)), at(1_s), rule);
+  EXPECT_NE(verdict.grounds.find(GroundKind::DryRunKeepalive), nullptr);
+}
+
+TEST(Keepalive, IsLeftAloneByARuleThatDoesNotMeanTheKernels) {
+  WorldSettings settings;
+  settings.kind = plane::PlaneKind::Kernel;
+  settings.abilities = kWithKeepalive;
+  settings.policy =
+      Policy::make({{Filter::parse("state fin-wait-2").value(), with(keeps)}, {Filter(), Rule{}}}).value();
+  World world(settings);
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(10_min);
+  EXPECT_TRUE(world.peers[slot].commands.empty());
+}
+
+TEST(Keepalive, OnAPersonsWordIsWhatThePersonSaidAlsoWhereOneIsOn) {
+  WorldSettings settings = of_the_kernel([](Rule&) {});
+  World world(settings);
+  const auto slot = world.open(half_closed(world.now));
+  world.run_for(1_s);
+  const plane::ConnectionId id{77, slot, world.record(slot).generation};
+  Request request{.kind = plane::CommandKind::Keepalive, .user = 1000, .ticket = 3, .keepalive = {1, 2, 3}};
+  ASSERT_EQ(world.attendant->request(0, id, request, world.now), std::nullopt);
+  world.run_for(1_s);
+  request.keepalive = {4, 5, 6};
+  ASSERT_EQ(world.attendant->request(0, id, request, world.now), std::nullopt);
+  world.run_for(1_s);
+  ASSERT_EQ(world.peers[slot].commands.size(), 2U);
+  EXPECT_EQ(world.peers[slot].commands[0].keepalive, (plane::Keepalive{1, 2, 3}));
+  EXPECT_EQ(world.peers[slot].commands[1].keepalive, (plane::Keepalive{4, 5, 6}));
+  const auto lone = world.open(orphan(world.now));
+  EXPECT_EQ(world.attendant->request(0, {77, lone, world.record(lone).generation}, request, world.now),
+            Refusal::Unable);
+  World engine;
+  const auto ours = engine.open(half_closed(engine.now));
+  EXPECT_EQ(engine.attendant->request(0, {77, ours, engine.record(ours).generation}, request, engine.now),
+            Refusal::Unable);
+}
+
 // ---- budgets
 
 namespace {

@@ -88,6 +88,13 @@ TEST(Rule, HoldsAtEachBoundaryAndNotBeyond) {
   EXPECT_EQ(with([](Rule& r) { r.command_life = milliseconds(99); }).error(), RuleError::CommandLifeOutOfRange);
   EXPECT_TRUE(with([](Rule& r) { r.command_life = seconds(60); }));
   EXPECT_EQ(with([](Rule& r) { r.command_life = milliseconds(60'001); }).error(), RuleError::CommandLifeOutOfRange);
+  EXPECT_EQ(with([](Rule& r) { r.when_gone = Act::Keepalive; }).error(), RuleError::KeepaliveOfGone);
+  EXPECT_EQ(with([](Rule& r) { r.when_orphaned = Act::Keepalive; }).error(), RuleError::KeepaliveOfOrphan);
+  EXPECT_TRUE(with([](Rule& r) { r.always = r.when_forgotten = Act::Keepalive; }));
+  EXPECT_TRUE(with([](Rule& r) { r.keepalive = {32767, 32767, 127}; }));
+  EXPECT_EQ(with([](Rule& r) { r.keepalive.idle = 32768; }).error(), RuleError::KeepaliveOutOfRange);
+  EXPECT_EQ(with([](Rule& r) { r.keepalive.interval = 32768; }).error(), RuleError::KeepaliveOutOfRange);
+  EXPECT_EQ(with([](Rule& r) { r.keepalive.count = 128; }).error(), RuleError::KeepaliveOutOfRange);
 }
 
 TEST(Rule, MayAskIdleConnectionsOnlyInThreeStates) {
@@ -100,6 +107,6 @@ TEST(Rule, MayAskIdleConnectionsOnlyInThreeStates) {
 
 TEST(Rule, SaysWhatIsWrongAndWhatToDo) {
   EXPECT_NE(message(RuleError::TooFewProbes).find("MUST-29"), std::string_view::npos);
-  for (unsigned e = 0; e <= static_cast<unsigned>(RuleError::CommandLifeOutOfRange); ++e)
+  for (unsigned e = 0; e <= static_cast<unsigned>(RuleError::KeepaliveOutOfRange); ++e)
     EXPECT_NE(message(static_cast<RuleError>(e)).find(e == 5 ? "choose" : "give"), std::string_view::npos) << e;
 }

@@ -221,7 +221,12 @@ class World {
   bool ledger_behind = false;                // a command was published that the ledger does not hold
 
  private:
-  plane::Capacity capacity() const { return {.slots = settings_.slots, .receipts = 128, .events = settings_.events}; }
+  plane::Capacity capacity() const {
+    return {.slots = settings_.slots,
+            .receipts = 128,
+            .events = settings_.events,
+            .beside = settings_.kind == plane::PlaneKind::Kernel};
+  }
 
   void hear(Peer& peer) {
     plane::Record& r = peer.record;
@@ -261,6 +266,8 @@ class World {
                              .heard = 0,
                              .at = now};
       if (receipt.outcome == plane::Outcome::Done) obey(*command);
+      if (receipt.outcome == plane::Outcome::Unable && command->kind == plane::CommandKind::Keepalive)
+        stand_beside(command->id.slot, [](plane::Beside& beside) { beside.keepalive_refused = true; });
       writer_.receipt(receipt);
     }
   }
@@ -273,6 +280,10 @@ class World {
     if (r.state != c.expected_state) return plane::Outcome::WrongState;
     if (c.kind == plane::CommandKind::Abort && !c.regardless && r.heard != c.heard) return plane::Outcome::HeardSince;
     return plane::Outcome::Done;
+  }
+  void stand_beside(std::uint32_t slot, auto&& change) {
+    change(peers[slot].record.beside);
+    writer_.set_beside(slot, peers[slot].record.beside);
   }
   void obey(const plane::Command& c) {
     Peer& peer = peers[c.id.slot];
@@ -287,6 +298,11 @@ class World {
     if (c.kind == plane::CommandKind::Finish) {
       r.state = State::LastAck;
       r.send_shut = true;
+      return writer_.publish(c.id.slot, r);
+    }
+    if (c.kind == plane::CommandKind::Keepalive) {
+      stand_beside(c.id.slot, [](plane::Beside& beside) { beside.keepalive = true; });
+      r.can_probe = false;
       return writer_.publish(c.id.slot, r);
     }
     ++r.probes[static_cast<unsigned>(c.form)];

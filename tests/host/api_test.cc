@@ -1,4 +1,5 @@
 // Orders between threads, pages over tables, what an end would mean. The whole API is asked in tests/cli/api_test.py.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -11,6 +12,7 @@
 #include "host/api_prospect.h"
 #include "host/api_tables.h"
 #include "host/clock.h"
+#include "host/keepalive_prospect.h"
 #include "host/kernel_prospect.h"
 #include "host/plane_link.h"
 #include "plane/table.h"
@@ -260,6 +262,74 @@ TEST(Prospect, OfTheKernelsSaysWhatCannotBeDoneAndWhy) {
   }
 }
 
+OwnLimitsSeen has_set(bool is_on, int idle, int interval, unsigned count) {
+  OwnLimitsSeen seen;
+  seen.options = kernel::Options{};
+  seen.options->keepalive = is_on;
+  seen.options->keepalive_time = seconds(idle);
+  seen.options->keepalive_interval = seconds(interval);
+  seen.options->keepalive_probes = count;
+  return seen;
+}
+bool tells(const std::string& words, std::string_view part) { return words.find(part) != std::string::npos; }
+
+TEST(Prospect, OfAKeepaliveTellsWithTheValuesThatWillHold) {
+  const plane::Abilities can = kAll | plane::Ability::Keepalive;
+  plane::Record record = record_of(1);
+  record.holder = plane::Holder::Held;
+  const auto prospect = [&](const plane::Keepalive& wanted, const OwnLimitsSeen& seen) {
+    return keepalive_prospect_of(record, can, wanted, seen);
+  };
+  const Prospect ordered = prospect({60, 10, 3}, {});
+  EXPECT_FALSE(ordered.refused);
+  EXPECT_TRUE(tells(ordered.here, "after 1 min 0 s without a segment, then every 10.0 s, 3 questions in all"));
+  EXPECT_TRUE(tells(ordered.application, "silent, 1 min 30 s after it was heard last: its next read or write fails"));
+  EXPECT_FALSE(tells(ordered.application, "if its program has not set its own"));
+  EXPECT_TRUE(tells(ordered.peer, "after each 1 min 0 s of silence"));
+  const Prospect its_own = prospect({60, 0, 0}, has_set(false, 7200, 20, 2));
+  EXPECT_TRUE(tells(its_own.application, "silent, 1 min 40 s after"));
+  OwnLimitsSeen network;
+  network.settings = kernel::Settings{};  // 75 s, 9
+  EXPECT_TRUE(tells(prospect({60, 0, 0}, network).application,
+                    "12 min 15 s after it was heard last, if its program has not set its own values"));
+  EXPECT_TRUE(tells(prospect({60, 0, 0}, {}).here, "then every tcp_keepalive_intvl"));
+  EXPECT_TRUE(tells(prospect({60, 10, 3}, has_set(true, 60, 10, 3)).here, "nothing is changed"));
+  EXPECT_FALSE(tells(prospect({60, 10, 3}, has_set(true, 60, 10, 4)).here, "nothing is changed"));
+  record.state = State::CloseWait;
+  EXPECT_TRUE(tells(prospect({}, {}).application, "reading goes on to say end of stream"));
+}
+
+TEST(Prospect, OfAKeepaliveSaysWhyItCannotBeHad) {
+  const plane::Abilities can = kAll | plane::Ability::Keepalive;
+  plane::Record record = record_of(1);
+  record.holder = plane::Holder::Held;
+  const auto why_not = [&](plane::Abilities abilities, const OwnLimitsSeen& seen = {}) {
+    const Prospect prospect = keepalive_prospect_of(record, abilities, {}, seen);
+    EXPECT_TRUE(prospect.refused);
+    EXPECT_TRUE(prospect.application.empty());
+    return prospect.here;
+  };
+  EXPECT_TRUE(tells(why_not(kAll), "pidfd_getfd"));
+  OwnLimitsSeen limited = has_set(false, 1, 1, 1);
+  limited.options->user_timeout = seconds(30);
+  EXPECT_TRUE(tells(why_not(can, limited), "TCP_USER_TIMEOUT to 30.0 s"));
+  for (const State state : {State::FinWait1, State::Closing, State::LastAck}) {
+    record.state = state;
+    EXPECT_TRUE(tells(why_not(can), "our FIN waits for its acknowledgement")) << name(state);
+  }
+  record.state = State::SynSent;
+  EXPECT_TRUE(tells(why_not(can), "no peer yet"));
+  record.state = State::FinWait2;
+  record.holder = plane::Holder::Orphan;
+  EXPECT_TRUE(tells(why_not(can), "no process has a descriptor"));
+  record.state = State::TimeWait;
+  EXPECT_TRUE(tells(why_not(can), "quarantine"));
+  record.state = State::Established;
+  EXPECT_EQ(prospect_of(EndHow::Keepalive, record, kAll).refused, control::Refusal::Unable);
+  EXPECT_TRUE(tells(prospect_of(EndHow::Keepalive, record, kAll).here, "the engine has no keepalive"));
+  EXPECT_TRUE(of_the_kernels(EndHow::Keepalive, record, can).refused) << "nobody holds it";
+}
+
 TEST(Prospect, WarnsOfKernelsOnWhichAnOrphanMayBecomeImmortal) {
   for (const char* release : {"6.11.11-generic", "6.1.0-30-amd64", "5.15.0", "4.19"})
     EXPECT_TRUE(may_make_orphans_immortal(release)) << release;
@@ -288,9 +358,21 @@ TEST(Bodies, TakeWhatTheDocumentSaysAndNothingElse) {
   for (const char* const bad :
        {R"({"wait_s": 10.001})", R"({"wait_s": -0.001})", R"({"wait_s": null})", "[]", "{", "{}{}"})
     EXPECT_FALSE(parse_probe_body(bad)) << bad;
-  EXPECT_EQ(parse_end_body(R"({"how": "silent"})")->how, EndHow::Silent);
-  EXPECT_EQ(parse_end_body("{}")->how, std::nullopt);
+  EXPECT_EQ(parse_end_body(R"({"how": "silent"})")->order.how, EndHow::Silent);
+  EXPECT_EQ(parse_end_body("{}")->order.how, std::nullopt);
   EXPECT_TRUE(parse_end_body(R"({"dry_run": true})")->dry_run);
+  const auto keeps = parse_end_body(R"({"how": "keepalive", "keepalive": {"idle_s": 32767, "count": 1}})");
+  ASSERT_TRUE(keeps);
+  EXPECT_EQ(keeps->order.how, EndHow::Keepalive);
+  EXPECT_EQ(keeps->order.keepalive, (plane::Keepalive{32767, 0, 1}));
+  EXPECT_EQ(parse_end_body(R"({"how": "keepalive"})")->order.keepalive, plane::Keepalive{});
+  for (const char* const bad : {R"({"idle_s": 32768})", R"({"idle_s": 0})", R"({"interval_s": 1.5})",
+                                R"({"interval_s": -1})", R"({"count": 128})", R"({"count": "3"})", R"({"idle": 1})",
+                                "3", "null", R"({"count": 18446744073709551616})"}) {
+    EXPECT_FALSE(parse_end_body(fmt::format(R"({{"how": "keepalive", "keepalive": {}}})", bad))) << bad;
+    EXPECT_FALSE(parse_end_body(fmt::format(R"({{"how": "reset", "keepalive": {}}})", bad))) << bad;
+  }
+  EXPECT_FALSE(parse_end_body(R"({"how": "reset", "keepalive": {"idle_s": 1}})"));
   for (const char* const bad : {R"({"how": ""})", R"({"dry_run": 1})", R"({"dryrun": true})", R"("reset")"})
     EXPECT_FALSE(parse_end_body(bad)) << bad;
 }

@@ -71,7 +71,7 @@ TEST(Policy, TellsTextsApartByTheirFingerprint) {
 }
 
 TEST(Policy, EveryRuleThatFlagsCanMakeComesBackFromItsText) {
-  std::vector<Rule> rules(14);
+  std::vector<Rule> rules(16);
   rules[0].probing = false;
   rules[1].interval = milliseconds(1500);
   rules[2].assumed_loss = 0.1;
@@ -91,6 +91,9 @@ TEST(Policy, EveryRuleThatFlagsCanMakeComesBackFromItsText) {
   rules[13].when_orphaned = Act::Reset;
   rules[13].command_life = milliseconds(700);
   rules[13].exempt = true;
+  rules[14].when_forgotten = Act::Keepalive;
+  rules[14].keepalive = {600, 75, 9};
+  rules[15].keepalive = {0, 32767, 0};
   for (const Rule& one : rules) EXPECT_EQ(read(policy_text(one)).policy.rule(0), one) << policy_text(one);
 }
 
@@ -112,6 +115,7 @@ exempt = true
 when_gone = "tell"
 when_forgotten = { after = "2d", do = "reset" }
 when_orphaned = { do = "silent" }
+keepalive = { idle = "10min", interval = "75s", count = 9 }
 command_life = "500ms"
 )");
   Rule wanted;
@@ -130,6 +134,7 @@ command_life = "500ms"
   wanted.when_forgotten = Act::Reset;
   wanted.forgotten_after = hours(48);
   wanted.when_orphaned = Act::Silent;
+  wanted.keepalive = {600, 75, 9};
   wanted.command_life = milliseconds(500);
   EXPECT_EQ(rule(policy, "everything else"), wanted);
   EXPECT_EQ(policy.matches, (std::vector<std::string>{"dport = :443", ""}));
@@ -157,6 +162,22 @@ probes = 99
   // Whoever says a loss wants N from it, whatever the default says.
   EXPECT_EQ(rule(policy, "mail").probes_needed, control::probes_needed(0.1));
   EXPECT_TRUE(rule(policy, "mail").probes_derived);
+}
+
+TEST(Policy, TakesKeepaliveAsAnActWhereItMakesSense) {
+  const NamedPolicy policy = read(R"(
+[[rule]]
+name = "held"
+match = "plane kernel and state fin-wait-2"
+always = "keepalive"
+when_forgotten = { after = "10min", do = "keepalive" }
+keepalive = { idle = "32767s" }
+[default]
+keepalive = { count = 5 }
+)");
+  EXPECT_EQ(rule(policy, "held").always, Act::Keepalive);
+  EXPECT_EQ(rule(policy, "held").when_forgotten, Act::Keepalive);
+  EXPECT_EQ(rule(policy, "held").keepalive, (plane::Keepalive{32767, 0, 5}));
 }
 
 // ---- profiles
@@ -428,6 +449,18 @@ TEST_F(Tried, ByARuleThatOnlyTellsTheGoneOneWouldHaveBeenSpared) {
   EXPECT_EQ(trial.rules.at(1).same, 1U);
   EXPECT_TRUE(trial.differences.front().spares());
   EXPECT_EQ(by("dry_run = true\n").rules.at(0).spares, 1U);
+}
+
+// It ends nobody by itself.
+TEST_F(Tried, ByARuleThatSwitchesOnAKeepaliveNobodyIsSaidToEnd) {
+  Difference d;
+  d.would_do = "keepalive";
+  EXPECT_FALSE(d.ends());
+  EXPECT_TRUE(d.keeps_otherwise());
+  d.did = "keepalive";
+  EXPECT_FALSE(d.keeps_otherwise() || d.ends() || d.spares());
+  d.did = "abort";
+  EXPECT_TRUE(d.spares());
 }
 
 TEST_F(Tried, ARuleThatAsksForAProcessIsSaidToBeBlind) {

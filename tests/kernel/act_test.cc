@@ -15,7 +15,7 @@
 
 #include "kernel/plane.h"
 #include "tests/kernel/child.h"
-#include "tests/kernel/namespace.h"
+#include "tests/kernel/sockets.h"
 #include "tests/kernel/table.h"
 
 namespace adieu::kernel {
@@ -29,10 +29,10 @@ using plane::Outcome;
 using plane::Receipt;
 using plane::Record;
 
-class Act : public Namespace {
+class Act : public Sockets {
  protected:
   void SetUp() override {
-    Namespace::SetUp();
+    Sockets::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     use(kAbilities);
     if (!plane::has(table->writer.abilities(), Ability::AbortReset) ||
@@ -350,7 +350,7 @@ TEST_F(Act, GuardsAnAbortInAnotherNetworkNamespaceAndStaysInItsOwn) {
   ASSERT_EQ(pipe(ready), 0);
   const pid_t child = fork();  // which lives in a network of its own, with both ends
   if (child == 0) {
-    Namespace::SetUp();
+    Sockets::SetUp();
     const Fd listener = listens(kLoopback4);
     const Pair pair = connected(listener, kLoopback4);
     const Endpoint names[2] = {pair.client_name, pair.server_name};
@@ -386,7 +386,7 @@ TEST_F(Act, WalksOverAFewNetworksInABatchAndOverTheOthersInTheNext) {
   for (std::size_t i = 0; i < kMany; ++i)
     children.emplace_back([this] {
       static Pair pair;  // in a network of its own, until the child is killed
-      Namespace::SetUp();
+      Sockets::SetUp();
       const Fd listener = listens(kLoopback4);
       pair = connected(listener, kLoopback4);
       struct stat own{};
@@ -505,6 +505,248 @@ TEST_F(Act, HearsAKeepaliveThatMovesNoClockOfTheKernels) {
   }));
   EXPECT_GT(table->read(slot).last_heard, before.last_heard + kTick);
   EXPECT_FALSE(table->read(slot).progress_in.is_known());
+}
+
+// --- keepalive for good
+
+// SO_KEEPALIVE, idle, interval, count.
+using Keeps = std::vector<int>;
+void set_keepalive(const Fd& fd, const Keeps& keeps) {
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keeps[1]);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keeps[2]);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keeps[3]);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, keeps[0]);
+}
+
+tcp_info info_of(const Fd& fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  EXPECT_EQ(getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+  return info;
+}
+bool has_closed(const Fd& fd) { return info_of(fd).tcpi_state == TCP_CLOSE; }
+unsigned unanswered(const Fd& fd) { return info_of(fd).tcpi_probes; }
+
+class KeepaliveAct : public Act {
+ protected:
+  Receipt order(std::uint32_t slot, const plane::Keepalive& wanted) {
+    Command keepalive = command(CommandKind::Keepalive, slot);
+    keepalive.keepalive = wanted;
+    return obey(keepalive);
+  }
+  Outcome order(const Pair& pair, const plane::Keepalive& wanted) {
+    return order(slot_in(State::Established, pair.server_name, pair.client_name), wanted).outcome;
+  }
+};
+
+TEST_F(KeepaliveAct, IsSwitchedOnForGoodWithTheValuesOrderedInEveryStateThatIdles) {
+  const Fd listener = listens(kLoopback4);
+  const Pair open = connected(listener, kLoopback4);
+  const Pair half = connected(listener, kLoopback4);
+  ASSERT_EQ(shutdown(half.client.get(), SHUT_WR), 0);
+  const Keeps before = keepalive_of(open.server);
+  ASSERT_EQ(before[0], 0);
+  const auto keeps = [&](const Fd& fd, State state, const Endpoint& local, const Endpoint& remote, Keeps expected,
+                         const plane::Keepalive& wanted) {
+    const auto slot = slot_in(state, local, remote);
+    EXPECT_FALSE(table->read(slot).beside.keepalive);
+    const Receipt receipt = order(slot, wanted);
+    EXPECT_EQ(receipt.outcome, Outcome::Done) << name(state);
+    EXPECT_EQ(receipt.kind, CommandKind::Keepalive);
+    EXPECT_EQ(receipt.state, state);
+    EXPECT_EQ(keepalive_of(fd), expected) << name(state);
+    EXPECT_TRUE(table->read(slot).beside.keepalive) << "before the next sweep says so";
+    sweep();
+    EXPECT_TRUE(table->read(slot).beside.keepalive);
+    EXPECT_EQ(table->read(slot).beside.timer, plane::OwnTimer::Keepalive);
+    EXPECT_EQ(order(slot, wanted).outcome, Outcome::Done) << "doing it twice is harmless";
+    EXPECT_EQ(keepalive_of(fd), expected);
+  };
+  keeps(open.server, State::Established, open.server_name, open.client_name, {1, 600, 75, 9}, {600, 75, 9});
+  keeps(half.client, State::FinWait2, half.client_name, half.server_name, {1, 32767, 1, 127}, {32767, 1, 127});
+  keeps(half.server, State::CloseWait, half.server_name, half.client_name, {1, before[1], before[2], 3}, {0, 0, 3});
+}
+
+TEST_F(KeepaliveAct, LeavesWhatIsNotOrderedAsTheApplicationHasIt) {
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  set_keepalive(pair.server, {0, 77, 33, 5});
+  EXPECT_EQ(order(pair, {}), Outcome::Done);
+  EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 77, 33, 5}));
+  EXPECT_EQ(order(pair, {.idle = 0, .interval = 44, .count = 0}), Outcome::Done);
+  EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 77, 44, 5}));
+}
+
+TEST_F(KeepaliveAct, KeepsNoDuplicateSoThatTheApplicationsCloseIsTheLast) {
+  const Fd listener = listens(kLoopback4);
+  Pair pair = connected(listener, kLoopback4);
+  EXPECT_EQ(order(pair, {600, 75, 9}), Outcome::Done);
+  pair.server.close();
+  EXPECT_EQ(receives(pair.client), "");
+}
+
+// Each application reads of a peer that is silent what it would read of any connection that timed out.
+TEST_F(KeepaliveAct, EndsWhosePeerIsSilentAndNotWhosePeerAnswers) {
+  const Fd listener = listens(kLoopback4);
+  const Pair answers = connected(listener, kLoopback4);
+  const Pair open = connected(listener, kLoopback4);
+  const Pair closing = connected(listener, kLoopback4);  // its client has closed first
+  const Pair closed = connected(listener, kLoopback4);   // its client has closed first, and is seen from its server
+  ASSERT_EQ(shutdown(closing.client.get(), SHUT_WR), 0);
+  ASSERT_EQ(shutdown(closed.client.get(), SHUT_WR), 0);
+  const auto established = slot_in(State::Established, open.server_name, open.client_name);
+  const auto answered = slot_in(State::Established, answers.server_name, answers.client_name);
+  const auto fin_wait = slot_in(State::FinWait2, closing.client_name, closing.server_name);
+  const auto close_wait = slot_in(State::CloseWait, closed.server_name, closed.client_name);
+  turns_deaf(open.client);
+  turns_deaf(closing.server);
+  turns_deaf(closed.client);
+  const std::uint32_t heard = table->read(answered).heard;
+  for (const auto slot : {answered, established, fin_wait, close_wait})
+    EXPECT_EQ(order(slot, {.idle = 1, .interval = 1, .count = 2}).outcome, Outcome::Done);
+  for (const Fd* const fd : {&open.server, &closing.client, &closed.server})
+    EXPECT_TRUE(eventually([&] { return has_closed(*fd); }, seconds(20)));
+
+  EXPECT_EQ(reads(open.server), ETIMEDOUT);
+  EXPECT_EQ(receives(open.server), "");  // it is told once
+  EXPECT_EQ(writes(open.server), EPIPE);
+  EXPECT_EQ(reads(closing.client), ETIMEDOUT);
+  EXPECT_EQ(receives(closing.client), "");
+  EXPECT_EQ(receives(closed.server), "") << "reading goes on to say end of stream";
+  EXPECT_EQ(writes(closed.server), ETIMEDOUT);
+  EXPECT_EQ(writes(closed.server), EPIPE);
+
+  sweep();
+  EXPECT_GT(table->read(answered).heard, heard);
+  EXPECT_EQ(table->read(answered).state, State::Established);
+  sends(answers.client, "still here");
+  EXPECT_EQ(receives(answers.server), "still here");
+}
+
+TEST_F(KeepaliveAct, IsNotSwitchedOnWhereOneQuestionWithoutAnAnswerCouldBeEnough) {
+  const Fd listener = listens(kLoopback4);
+  const Pair limits = connected(listener, kLoopback4);
+  const Pair asked = connected(listener, kLoopback4);
+  set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+  EXPECT_EQ(order(limits, {600, 75, 9}), Outcome::Unable);
+  EXPECT_EQ(keepalive_of(limits.server)[0], 0);
+  const auto refused = slot_in(State::Established, limits.server_name, limits.client_name);
+  EXPECT_TRUE(table->read(refused).beside.keepalive_refused) << "so that no rule orders it again at once";
+  set_option(limits.server, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  EXPECT_EQ(order(refused, {600, 75, 9}).outcome, Outcome::Done);
+  EXPECT_FALSE(table->read(refused).beside.keepalive_refused);
+  sweep();
+  EXPECT_FALSE(table->read(refused).beside.keepalive_refused);
+  // Two questions of its own stay unanswered: the kernel would count them.
+  turns_deaf(asked.client);
+  set_keepalive(asked.server, {1, 1, 1, 9});
+  const auto slot = slot_in(State::Established, asked.server_name, asked.client_name);
+  ASSERT_TRUE(eventually([&] { return unanswered(asked.server) >= 2; }));
+  set_option(asked.server, IPPROTO_TCP, TCP_KEEPINTVL, 100);
+  const Keeps before = keepalive_of(asked.server);
+  EXPECT_EQ(order(slot, {0, 0, 2}).outcome, Outcome::Unable);
+  EXPECT_EQ(keepalive_of(asked.server), before);
+  EXPECT_EQ(order(slot, {0, 0, 8}).outcome, Outcome::Done);
+  EXPECT_EQ(error_of(asked.server), 0);
+}
+
+TEST_F(KeepaliveAct, CannotBeHadWhereNobodyHoldsItNorWhereItIsEnding) {
+  const Fd listener = listens(kLoopback4);
+  Pair orphan = connected(listener, kLoopback4);
+  orphan.client.close();
+  const auto slot = slot_in(State::FinWait2, orphan.client_name, orphan.server_name);
+  EXPECT_EQ(order(slot, {}).outcome, Outcome::Unable);
+  const Endpoint server{.address = kLoopback4, .port = local_of(listener).port};
+  const Fd client = connects(server);
+  EXPECT_EQ(order(slot_in(State::Established, server, local_of(client)), {}).outcome, Outcome::Unable);
+  orphan.server.close();
+  EXPECT_EQ(order(slot_in(State::TimeWait, orphan.client_name, orphan.server_name), {}).outcome, Outcome::Unable);
+}
+
+TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOff) {
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  EXPECT_EQ(order(pair, {600, 75, 9}), Outcome::Done);
+  const auto slot = slot_in(State::Established, pair.server_name, pair.client_name);
+  turns_deaf(pair.client);
+  ASSERT_EQ(writes(pair.server), 0);
+  sweep();
+  EXPECT_EQ(table->read(slot).beside.timer, plane::OwnTimer::Retransmit);
+  EXPECT_TRUE(table->read(slot).beside.keepalive);
+  hears_again(pair.client);
+  set_option(pair.server, SOL_SOCKET, SO_KEEPALIVE, 0);
+  EXPECT_TRUE(eventually([&] {
+    sweep();
+    return table->read(slot).beside.timer == plane::OwnTimer::None;
+  }));
+  EXPECT_FALSE(table->read(slot).beside.keepalive);
+}
+
+// Whatever has been set when it dies: what is on is as patient as it was, or as it was told to be.
+TEST_F(KeepaliveAct, KilledAtAnyStepLeavesNothingThatIsLessPatientThanBeforeAndAsOrdered) {
+  const Fd listener = listens(kLoopback4);
+  static int last_step;
+  for (const Keeps& before : {Keeps{0, 7200, 75, 9}, Keeps{0, 1, 1, 1}, Keeps{1, 7200, 60, 5}, Keeps{1, 60, 100, 20}}) {
+    const plane::Keepalive wanted{.idle = 600, .interval = 75, .count = 9};
+    const Keeps ordered{1, 600, 75, 9};
+    int steps = 0;
+    for (last_step = 1; steps == 0; ++last_step) {
+      const Pair pair = connected(listener, kLoopback4);
+      set_keepalive(pair.server, before);
+      const Socket found = server_of(pair);
+      const Held who{.process = static_cast<std::uint32_t>(getpid()),
+                     .descriptor = pair.server.get(),
+                     .processes = 1,
+                     .descriptors = 1,
+                     .references = 0};
+      const pid_t child = fork();
+      if (child == 0) {
+        const Acts acts = Acts::open(false, [](int step) {
+          if (step == last_step) kill(getpid(), SIGKILL);
+        });
+        _exit(acts.keepalive(found, who, wanted) == Outcome::Done ? 0 : 1);
+      }
+      int status = 0;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      const Keeps left = keepalive_of(pair.server);
+      if (!WIFSIGNALED(status)) {
+        EXPECT_EQ(WEXITSTATUS(status), 0);
+        EXPECT_EQ(left, ordered);
+        steps = last_step - 1;
+        continue;
+      }
+      const auto is_as_patient_as = [&](const Keeps& other) {
+        return left[1] >= other[1] && left[2] >= other[2] && left[3] >= other[3];
+      };
+      EXPECT_TRUE(left[0] == 0 || is_as_patient_as(ordered) || (before[0] == 1 && is_as_patient_as(before)))
+          << last_step << ": " << left[1] << ' ' << left[2] << ' ' << left[3];
+      // Who comes next orders it again, and nothing is owed.
+      EXPECT_EQ(Acts::open(false).keepalive(found, who, wanted), Outcome::Done);
+      EXPECT_EQ(keepalive_of(pair.server), ordered);
+      EXPECT_EQ(error_of(pair.server), 0);
+    }
+    EXPECT_GE(steps, before[0] == 0 ? 2 : 3);
+  }
+}
+
+// A plane that died while it asked has left its own values behind, and owes the application's.
+TEST_F(KeepaliveAct, OfASocketThatAnEarlierPlaneOwesItsValuesLeavesTheApplicationsOwn) {
+  const Fd listener = listens(kLoopback4);
+  const Pair pair = connected(listener, kLoopback4);
+  const Socket found = server_of(pair);
+  char note[] = "/tmp/adieu-keepalive-XXXXXX";
+  const Fd file(mkstemp(note));
+  const std::string owed = std::to_string(found.key.cookie) + " " + std::to_string(found.inode) + " 77 33 5\nend\n";
+  ASSERT_EQ(write(file.get(), owed.data(), owed.size()), static_cast<ssize_t>(owed.size()));
+  set_keepalive(pair.server, {1, 1, 32767, 127});
+  const auto slot = slot_in(State::Established, pair.server_name, pair.client_name);
+  plane->act(kAbilities, Prober(note));  // it has not looked since
+  Receipt receipt = order(slot, {.idle = 600, .interval = 0, .count = 0});
+  EXPECT_EQ(receipt.outcome, Outcome::Done);
+  EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 600, 33, 5}));
+  sweep();
+  EXPECT_EQ(keepalive_of(pair.server), (Keeps{1, 600, 33, 5})) << "the debt is paid, once";
+  EXPECT_NE(access(note, F_OK), 0);
 }
 
 }  // namespace

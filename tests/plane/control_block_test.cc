@@ -138,8 +138,8 @@ TEST_F(Block, ACommandWithOneValueOutOfItsRangeIsMalformed) {
     memory_.set_word(kRingAt + word, before);
     return is_command;
   };
-  EXPECT_TRUE(with(1, (what & ~0xffULL) | 4));
-  EXPECT_FALSE(with(1, (what & ~0xffULL) | 5));
+  EXPECT_TRUE(with(1, (what & ~0xffULL) | 5));
+  EXPECT_FALSE(with(1, (what & ~0xffULL) | 6));
   EXPECT_FALSE(with(1, what & ~0xffULL));
   EXPECT_TRUE(with(1, (what & ~0xff00ULL) | 10ULL << 8));
   EXPECT_FALSE(with(1, (what & ~0xff00ULL) | 11ULL << 8));
@@ -151,6 +151,36 @@ TEST_F(Block, ACommandWithOneValueOutOfItsRangeIsMalformed) {
   EXPECT_FALSE(with(6, 0));  // no verdict behind it
   EXPECT_FALSE(with(7, 1));
   EXPECT_FALSE(with(0, 2));  // another number
+}
+
+TEST_F(Block, AKeepaliveIsToldWhatASocketCanBeToldAndNoOtherCommandIs) {
+  ControlWriter writer(memory_.all(), 7, kRing);
+  Command keepalive = abort_of(1);
+  keepalive.kind = CommandKind::Keepalive;
+  for (const Keepalive told : {Keepalive{}, Keepalive{600, 0, 0}, Keepalive{1, 2, 3}, Keepalive{32767, 32767, 127}}) {
+    keepalive.keepalive = told;
+    const auto number = writer.write(keepalive, writer.commands_written());
+    ASSERT_TRUE(number);
+    EXPECT_EQ(view_.command(*number)->keepalive, told);
+  }
+  const std::size_t last = kRingAt + 3 * 8;  // number 4
+  const auto with = [&](std::uint64_t kind, std::uint64_t told) {
+    memory_.set_word(last + 1, (memory_.word(last + 1) & ~0xffULL) | kind);
+    memory_.set_word(last + 7, told);
+    return view_.command(4).has_value();
+  };
+  EXPECT_TRUE(with(5, 32767));
+  EXPECT_FALSE(with(5, 32768));
+  EXPECT_TRUE(with(5, 32767ULL << 16));
+  EXPECT_FALSE(with(5, 32768ULL << 16));
+  EXPECT_TRUE(with(5, 127ULL << 32));
+  EXPECT_FALSE(with(5, 128ULL << 32));
+  EXPECT_FALSE(with(5, 1ULL << 40));
+  EXPECT_FALSE(with(5, 1ULL << 63));
+  for (const std::uint64_t kind : {1U, 2U, 3U, 4U}) {
+    EXPECT_TRUE(with(kind, 0)) << kind;
+    EXPECT_FALSE(with(kind, 1)) << kind;
+  }
 }
 
 TEST_F(Block, IsNoControlPlaneWhenItsMemoryIsOneOctetTooShort) {

@@ -30,9 +30,10 @@ std::uint64_t hostile_word(Rng& rng) {
 }
 
 bool is_in_range(const Command& c) {
-  return c.kind >= CommandKind::Probe && c.kind <= CommandKind::Forget &&
+  const bool has_keepalive = c.keepalive != Keepalive{};
+  return c.kind >= CommandKind::Probe && c.kind <= CommandKind::Keepalive &&
          static_cast<unsigned>(c.expected_state) < kStates && static_cast<unsigned>(c.form) < kProbeForms &&
-         c.verdict != 0;
+         c.verdict != 0 && is_sane(c.keepalive) && (!has_keepalive || c.kind == CommandKind::Keepalive);
 }
 
 bool is_in_range(const Record& r) {
@@ -211,7 +212,7 @@ TEST_F(HostileBeside, WithAValueOutOfItsRangeIsUnknown) {
   EXPECT_EQ(beside().timer, OwnTimer::Persist);
   memory_.set_word(beside_ + 3, rest | std::uint64_t{kOwnTimers} << kTimerAt);
   EXPECT_EQ(beside(), Beside());
-  memory_.set_word(beside_ + 3, honest | std::uint64_t{8} << kFlagsAt);
+  memory_.set_word(beside_ + 3, honest | std::uint64_t{32} << kFlagsAt);
   EXPECT_EQ(beside(), Beside());
   memory_.set_word(beside_ + 3, honest | std::uint64_t{7} << kFlagsAt);
   EXPECT_TRUE(beside().inherited);

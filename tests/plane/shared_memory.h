@@ -95,6 +95,8 @@ inline Beside beside_of(std::uint32_t number) {
   b.looked = (n & 1) != 0;
   b.looked_everywhere = (n & 2) != 0;
   b.inherited = (n & 4) != 0;
+  b.keepalive = (n & 8) != 0;
+  b.keepalive_refused = (n & 16) != 0;
   b.network = number + 5;
   b.timer = static_cast<OwnTimer>(n % kOwnTimers);
   b.retries = static_cast<std::uint8_t>(n + 6);

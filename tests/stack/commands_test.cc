@@ -255,6 +255,14 @@ TEST(Command, ForgetEndsTimeWaitAndNothingElse) {
   EXPECT_TRUE(scene.heard.empty());
 }
 
+TEST(Command, KeepaliveIsNotToBeHadWhereTheControlPlaneAsks) {
+  Controlled scene;
+  const Socket socket = scene.accepted();
+  const plane::Receipt receipt = scene.orders(scene.command(socket, CommandKind::Keepalive));
+  EXPECT_EQ(receipt.outcome, Outcome::Unable);
+  EXPECT_EQ(receipt.state, State::Established);
+}
+
 // --- refusals
 
 TEST(Command, IsRefusedFromItsExpiryOn) {
