@@ -4,9 +4,9 @@
 // (holders.h), which sockets there are (sock_diag.h).
 //
 // Told are the descriptors of every process in the caller's PID namespace and those below it, by the number that it has
-// in the caller's, whatever network namespace the socket is in. TCP sockets of every kind, and those of MPTCP: listeners
-// and sockets that were never connected too. Not in any table, hence not told: sockets in flight (SCM_RIGHTS), of io_uring, in an accept
-// queue; Holding::references counts the former two.
+// in the caller's, whatever network namespace the socket is in. TCP sockets of every kind, and those of MPTCP:
+// listeners and sockets that were never connected too. Not in any table, hence not told: sockets in flight
+// (SCM_RIGHTS), of io_uring, in an accept queue; Holding::references counts the former two.
 // Processes come and go during a pass: it is no snapshot.
 #pragma once
 
