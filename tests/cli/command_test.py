@@ -265,6 +265,7 @@ class Running(unittest.TestCase):
         """watch in a terminal: opens one, goes back, quits, and leaves the terminal as it was."""
         pid, terminal = pty.fork()
         if pid == 0:
+            termios.tcsetwinsize(0, (24, 120))
             os.execv(ADIEU, ["adieu", "watch", "--run-dir", run_dir, "--interval", "100ms"])
         self.addCleanup(os.close, terminal)
         before = termios.tcgetattr(terminal)

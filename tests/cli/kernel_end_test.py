@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -401,19 +402,15 @@ class KernelEnd(unittest.TestCase):
 
     def test_keepalive_by_a_rule_is_switched_on_once(self):
         with contextlib.ExitStack() as stack:
-            directory = stack.enter_context(tempfile.TemporaryDirectory())
-            with open(directory + "/policy.toml", "w") as file:
-                file.write(f'[[rule]]\nname = "kept"\nmatch = "plane kernel and sport = :{self.server_port} and state '
-                           'established"\nprobing = false\nalways = "keepalive"\n'
-                           'keepalive = { idle = "10min", count = 5 }\n')
-            up = subprocess.Popen([ADIEU, "up", "--plane", "kernel", "--sweep", "200ms", "--policy",
-                                   directory + "/policy.toml", "--run-dir", directory + "/run"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(lambda: (up.send_signal(signal.SIGTERM), up.wait(timeout=20)))
+            policy = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".toml"))
+            policy.write(f'[[rule]]\nname = "kept"\nmatch = "plane kernel and sport = :{self.server_port} and state '
+                         'established"\nprobing = false\nalways = "keepalive"\n'
+                         'keepalive = { idle = "10min", count = 5 }\n')
+            policy.flush()
+            up = stack.enter_context(Up(ADIEU, "--plane", "kernel", "--sweep", "200ms", "--policy", policy.name))
 
             def said(*words):
-                return subprocess.run([ADIEU, *words, "--run-dir", directory + "/run"], capture_output=True, text=True,
-                                      timeout=30).stdout
+                return up.adieu(*words).stdout
             before = self.keepalive(self.client)
             self.until(lambda: self.keepalive(self.server)[0] == 1, "the rule switches it on")
             self.assertEqual(self.keepalive(self.server), [1, 600, before[2], 5])
