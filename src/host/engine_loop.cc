@@ -146,7 +146,6 @@ Result<void> EngineLoop::set_up(const EngineSetup& setup) {
   plane::TableSetup table;
   table.kind = plane::PlaneKind::Engine;
   table.incarnation = random_number();
-  table.first_generation = static_cast<std::uint32_t>(1 + random_number() % 999);  // people read it
   table.capacity = {.slots = options.slots, .events = options.event_ring};
   table.name = setup.name;
   table.process = static_cast<std::uint64_t>(::getpid());

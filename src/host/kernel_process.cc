@@ -190,7 +190,7 @@ plane::TableSetup kernel_table() {
   plane::TableSetup setup;
   setup.kind = plane::PlaneKind::Kernel;
   setup.incarnation = random_number();
-  setup.first_generation = static_cast<std::uint32_t>(1 + random_number() % 999);  // people read it
+  setup.first_generation = static_cast<std::uint32_t>(1 + random_number() % 999);  // three digits: people read it
   setup.abilities = kernel::kAbilities;
   setup.capacity = {.slots = kSlots, .beside = true};
   setup.name = "kernel";

@@ -68,8 +68,8 @@ std::size_t table_bytes(const Capacity& capacity);
 struct TableSetup {
   PlaneKind kind = PlaneKind::Engine;
   std::uint64_t incarnation = 0;  // random; never 0
-  // Of each slot. Who starts a plane draws it: what people copy of an ID is slot and generation, and names nobody else
-  // in the next table.
+  // Of each slot. Drawn where connections outlive their plane, as the kernel's do: what people copy of an ID is slot
+  // and generation, which then name nobody else in the next table.
   std::uint32_t first_generation = 1;
   Abilities abilities = 0;
   Capacity capacity{};
