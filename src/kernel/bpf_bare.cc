@@ -1,10 +1,12 @@
-// Naming sockets and taking the answers. What does not live here: reading them (bpf/bare.bpf.c).
+// The question and the answer. What does not live here: reading the socket (bpf/bare.bpf.c).
 #include "kernel/bpf_bare.h"
+
+#include <endian.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
-#include "base/assert.h"
 #include "kernel/bpf/objects.h"
 #include "kernel/bpf/rows.h"
 #include "kernel/reply.h"
@@ -16,7 +18,7 @@ constexpr unsigned kEcnBits = 3;  // RFC 3168 section 5
 
 BareSegment segment_of(const BareRow& row) {
   BareSegment segment;
-  segment.state = row.state == 0 ? State::Closed : state_of(row.state);
+  segment.state = state_of(row.state);
   segment.is_idle = row.is_idle != 0;
   segment.is_plain = row.is_plain != 0;
   segment.next = row.next;
@@ -36,45 +38,23 @@ std::expected<BpfBare, Error> BpfBare::open() {
   auto object = BpfObject::open(objects::kBare, "adieu_bare");
   if (!object) return std::unexpected(object.error());
   if (auto loaded = object->load(); !loaded) return std::unexpected(loaded.error());
-  if (auto attached = object->attach("tell_bare_segment"); !attached) return std::unexpected(attached.error());
   return BpfBare(std::move(*object));
 }
 
-std::expected<void, Error> BpfBare::read(std::span<const std::uint64_t> cookies,
-                                         std::span<std::optional<BareSegment>> answers) {
-  ADIEU_ASSERT(cookies.size() == answers.size() && cookies.size() <= kMostAtOnce);
-  std::ranges::fill(answers, std::nullopt);
-  std::expected<void, Error> done;
-  for (const std::uint64_t cookie : cookies) {
-    const std::uint8_t one = 1;
-    if (done) done = object_.update("wanted", &cookie, &one);
-  }
-  // A walk over the kernel's table can miss a socket that is there; twice in a row hardly.
-  for (int attempt = 0; done && attempt < 2; ++attempt) done = walk(cookies, answers);
-  for (const std::uint64_t cookie : cookies) object_.erase("wanted", &cookie);
-  return done;
-}
-
-std::expected<void, Error> BpfBare::walk(std::span<const std::uint64_t> cookies,
-                                         std::span<std::optional<BareSegment>> answers) {
-  std::size_t outstanding =
-      static_cast<std::size_t>(std::ranges::count_if(answers, [](const auto& answer) { return !answer; }));
-  if (outstanding == 0) return {};
-  const auto walk = object_.walk();
-  if (!walk) return std::unexpected(walk.error());
-  std::array<BareRow, kMostAtOnce> rows;
-  while (outstanding != 0) {
-    // The kernel stops walking when it has what was asked for.
-    const auto count = read_rows(*walk, rows.data(), outstanding, sizeof(BareRow));
-    if (!count) return std::unexpected(count.error());
-    if (*count == 0) return {};
-    for (const BareRow& row : std::span(rows).first(*count)) {
-      const auto cookie = std::ranges::find(cookies, row.cookie);
-      if (cookie != cookies.end()) answers[static_cast<std::size_t>(cookie - cookies.begin())] = segment_of(row);
-    }
-    outstanding -= *count;
-  }
-  return {};
+std::optional<BareSegment> BpfBare::read(const SocketKey& key) const {
+  BareQuestion question{};
+  std::ranges::copy(key.local.address.octets, question.local);
+  std::ranges::copy(key.remote.address.octets, question.remote);
+  question.local_port = htobe16(key.local.port);
+  question.remote_port = htobe16(key.remote.port);
+  question.is_v4 = key.remote.address.family() == Family::V4 ? 1 : 0;
+  std::array<std::uint8_t, BARE_AT + std::max(sizeof(BareQuestion), sizeof(BareRow))> packet{};
+  std::memcpy(packet.data() + BARE_AT, &question, sizeof question);
+  if (!object_.run("tell_bare_segment", packet, key.interface)) return std::nullopt;
+  BareRow row{};
+  std::memcpy(&row, packet.data() + BARE_AT, sizeof row);
+  if (row.state == 0 || row.cookie != key.cookie) return std::nullopt;
+  return segment_of(row);
 }
 
 }  // namespace adieu::kernel

@@ -1,13 +1,14 @@
-// What bare segments of the kernel's sockets would say now, read under each socket's own lock.
+// What a bare segment of one of the kernel's sockets would say now.
 //
 // What lives here: BpfBare and BareSegment. What does not: whom to ask, and sending it (crafter.h).
-// sock_diag tells no sequence numbers. TCP_REPAIR would, and stops the connection while it is read.
+// sock_diag tells no sequence numbers. TCP_REPAIR would, and stops the connection while it is read. An iterator would,
+// under the socket's lock, and walks over every socket of the host each time. Without the lock the values may be of two
+// moments, a segment apart.
 #pragma once
 
 #include <cstdint>
 #include <expected>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include "base/terms.h"
@@ -22,12 +23,12 @@ struct BareTimestamps {
 };
 
 struct BareSegment {
-  State state = State::Closed;  // of a minisock: Closed, and nothing else is told
-  bool is_idle = false;         // all that the socket was given is sent and acknowledged
-  bool is_plain = false;        // its segments are a TCP header and perhaps timestamps: no signature, no subflow
-  std::uint32_t next = 0;       // SND.NXT
-  std::uint32_t ack = 0;        // RCV.NXT
-  std::uint16_t window = 0;     // as on the wire, scaled
+  State state = State::Closed;
+  bool is_idle = false;      // all that the socket was given is sent and acknowledged
+  bool is_plain = false;     // its segments are a TCP header and perhaps timestamps: no signature, no subflow
+  std::uint32_t next = 0;    // SND.NXT
+  std::uint32_t ack = 0;     // RCV.NXT
+  std::uint16_t window = 0;  // as on the wire, scaled
   std::optional<BareTimestamps> timestamps;
   // How the socket has its packets sent.
   std::uint32_t mark = 0;
@@ -42,19 +43,14 @@ struct BareSegment {
 
 class BpfBare {
  public:
-  static constexpr std::size_t kMostAtOnce = 256;
-  // Linux 5.9 or later (under the lock since 5.15); else NotSupported or Rejected, and bpf_words() says more.
+  // Linux 5.9 or later; else NotSupported or Rejected, and bpf_words() says more.
   static std::expected<BpfBare, Error> open();
 
-  // In the calling thread's network namespace, by one walk over its TCP sockets, or two where the first did not meet
-  // all. At most kMostAtOnce cookies, each once; as many answers, nullopt: it was not met.
-  [[nodiscard]] std::expected<void, Error> read(std::span<const std::uint64_t> cookies,
-                                                std::span<std::optional<BareSegment>> answers);
+  // Of the calling thread's network namespace; nullopt: no such socket is there (any more), or this thread may not ask.
+  std::optional<BareSegment> read(const SocketKey& key) const;
 
  private:
   explicit BpfBare(BpfObject object) : object_(std::move(object)) {}
-  std::expected<void, Error> walk(std::span<const std::uint64_t> cookies,
-                                  std::span<std::optional<BareSegment>> answers);
 
   BpfObject object_;
 };

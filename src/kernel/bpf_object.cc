@@ -130,6 +130,23 @@ std::expected<void, Error> BpfObject::attach(const char* name) {
   return {};
 }
 
+std::expected<void, Error> BpfObject::run(const char* name, MutableBytes packet, std::uint32_t device) const {
+  const bpf_program* program = bpf_object__find_program_by_name(object_.get(), name);
+  if (program == nullptr) return failure(ENOENT);
+  __sk_buff context{};
+  context.ifindex = device;
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = options.data_out = packet.data();
+  options.data_size_in = options.data_size_out = static_cast<std::uint32_t>(packet.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  options.repeat = 1;
+  const int code = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+  if (code != 0) return failure(-code);
+  return {};
+}
+
 std::expected<Descriptor, Error> BpfObject::walk() const {
   const int fd = bpf_iter_create(bpf_link__fd(links_.front().get()));
   if (fd < 0) return failure(-fd);

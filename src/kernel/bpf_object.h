@@ -55,6 +55,9 @@ class BpfObject {
 
   // After load(). A program stays attached as long as the object.
   [[nodiscard]] std::expected<void, Error> attach(const char* program);
+  // Runs a program for packets on one that came in by `device` (0: loopback), in the network namespace of the calling
+  // thread; what it has written there stands in `packet` afterwards.
+  [[nodiscard]] std::expected<void, Error> run(const char* program, MutableBytes packet, std::uint32_t device) const;
   // A new walk of the iterator that was attached first: of the PID and network namespace of the calling thread.
   [[nodiscard]] std::expected<Descriptor, Error> walk() const;
 

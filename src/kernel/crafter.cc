@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <vector>
 
 #include "kernel/capability.h"
 #include "wire/tcp.h"
@@ -103,17 +102,14 @@ Crafter Crafter::open() {
 void Crafter::ask(const Network& network, std::span<Question* const> questions) {
   const Inside inside(network.file);
   if (!is_possible() || !inside.is_in()) return;
-  std::vector<std::uint64_t> cookies;
-  for (const Question* question : questions) cookies.push_back(question->found.key.cookie);
-  std::vector<std::optional<BareSegment>> segments(cookies.size());
-  if (!bare_->read(cookies, segments)) return;
-  for (std::size_t i = 0; i < questions.size(); ++i) {
-    Question& question = *questions[i];
-    if (was_just_heard(question.found)) question.outcome = Outcome::TooSoon;
-    if (question.outcome == Outcome::TooSoon || !segments[i] || segments[i]->state != question.found.state) continue;
-    if (!segments[i]->is_idle || !segments[i]->is_plain) continue;
-    if (sends(question.found.key, *segments[i])) question.outcome = Outcome::Done;
-  }
+  for (Question* const question : questions) question->outcome = ask(question->found);
+}
+
+Outcome Crafter::ask(const Socket& found) const {
+  if (was_just_heard(found)) return Outcome::TooSoon;
+  const auto segment = bare_->read(found.key);
+  if (!segment || segment->state != found.state || !segment->is_idle || !segment->is_plain) return Outcome::Unable;
+  return sends(found.key, *segment) ? Outcome::Done : Outcome::Unable;
 }
 
 }  // namespace adieu::kernel

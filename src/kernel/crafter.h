@@ -8,9 +8,9 @@
 // which no duplicate is to be had. Nothing about the socket changes: the kernel does not know that somebody asked, so
 // that neither its keepalive nor its user timeout counts it.
 // SEQ = SND.NXT-1, no length, ACK = RCV.NXT, the window as it is, TSval of the connection's clock at this moment, which
-// later segments of its own do not run behind; the mark, the device, the TTL of the socket. Read under the socket's
-// lock and sent a moment later: if the application has spoken in between, it is an old duplicate, which the peer
-// answers or drops. Left alone is what sends other segments than that: signed ones (TCP-MD5, TCP-AO), subflows.
+// later segments of its own do not run behind; the mark, the device, the TTL of the socket. Read in one moment and
+// sent in the next: if the application has spoken in between, it is an old duplicate, which the peer answers or drops.
+// Left alone is what sends other segments than that: signed ones (TCP-MD5, TCP-AO), subflows.
 #pragma once
 
 #include <memory>
@@ -29,18 +29,18 @@ bool is_craftable(const Socket& socket);
 
 class Crafter {
  public:
-  static constexpr std::size_t kMostQuestions = BpfBare::kMostAtOnce;
-
   // Asks nobody.
   Crafter() = default;
   // Asks, if this process may (CAP_NET_RAW, BPF).
   static Crafter open();
 
   bool is_possible() const { return bare_ != nullptr; }
-  // At most kMostQuestions, of sockets of this network, each once. Done: the segment went out.
+  // Of sockets of this network. Done: the segment went out.
   void ask(const Network& network, std::span<Question* const> questions);
 
  private:
+  plane::Outcome ask(const Socket& found) const;
+
   std::unique_ptr<BpfBare> bare_;  // null: not permitted, or not possible
 };
 

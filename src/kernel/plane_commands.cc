@@ -26,8 +26,7 @@ using plane::Outcome;
 // So many take some ten milliseconds, and a socket that does not let itself be asked a hundred. Meanwhile nothing else
 // is done, the heartbeat among it.
 constexpr std::size_t kMostAtOnce = 256;
-static_assert(kMostAtOnce <= BpfDestroy::kMostOrders && kMostAtOnce <= Prober::kMostQuestions &&
-              kMostAtOnce <= Crafter::kMostQuestions);
+static_assert(kMostAtOnce <= BpfDestroy::kMostOrders && kMostAtOnce <= Prober::kMostQuestions);
 // Each is walked over by itself.
 constexpr std::size_t kMostNetworksWalked = 16;
 

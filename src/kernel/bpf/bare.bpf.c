@@ -1,7 +1,8 @@
-// Reads, of the sockets that are named in a map, what a bare segment of theirs would say now, under their own lock.
+// Reads what a bare segment of one socket would say now.
 //
-// What lives here: the program that the kernel runs for each TCP socket of a network namespace. What does not: naming
-// sockets (bpf_bare.cc), sending the segment (crafter.cc).
+// What lives here: the program that looks the socket up by its name, as the kernel does for a segment that comes in. It
+// is run by whoever asks, on a "packet" that carries the question and brings the answer back. What does not: asking
+// (bpf_bare.cc), sending the segment (crafter.cc).
 //
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The kernel's headers want its own types first.
@@ -13,13 +14,6 @@
 #include "kernel/bpf/rows.h"
 
 const char kLicense[] SEC("license") = "GPL";
-
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 256);  // kMostAtOnce
-  __type(key, __u64);
-  __type(value, __u8);
-} wanted SEC(".maps");
 
 // Its segments carry more than a TCP header and timestamps, or it sends none: a signature (RFC 2385, RFC 5925),
 // subflows (RFC 8684), a socket in repair.
@@ -50,30 +44,57 @@ static __always_inline void read_header(struct tcp_sock* tcp, struct BareRow* ro
   row->hop_limit = v6->hop_limit;
 }
 
-SEC("iter/tcp")
-int tell_bare_segment(struct bpf_iter__tcp* context) {
-  struct sock_common* common = context->sk_common;
-  if (!common) return 0;
-  const __u64 cookie = common->skc_cookie.counter;
-  if (cookie == 0 || !bpf_map_lookup_elem(&wanted, &cookie)) return 0;
-  bpf_map_delete_elem(&wanted, &cookie);  // an iterator may meet a socket twice
-  struct BareRow row = {.cookie = cookie};
-  // A minisock has none of a socket's fields.
-  struct tcp_sock* tcp = bpf_skc_to_tcp_sock(common);
-  if (common->skc_state != BPF_TCP_TIME_WAIT && common->skc_state != BPF_TCP_NEW_SYN_RECV && tcp) {
-    row.state = common->skc_state;
-    row.is_idle = tcp->snd_una == tcp->write_seq && tcp->snd_nxt == tcp->write_seq;
-    row.is_plain = is_plain(tcp);
-    row.next = tcp->snd_nxt;
-    row.ack = tcp->rcv_nxt;
-    const __u32 right = tcp->rcv_wup + tcp->rcv_wnd;
-    row.window = (__s32)(right - tcp->rcv_nxt) > 0 ? right - tcp->rcv_nxt : 0;
-    row.window_scale = BPF_CORE_READ_BITFIELD(tcp, rx_opt.rcv_wscale);
-    row.has_timestamps = BPF_CORE_READ_BITFIELD(tcp, rx_opt.tstamp_ok);
-    row.timestamp = timestamp(tcp);
-    row.echo = tcp->rx_opt.ts_recent;
-    read_header(tcp, &row);
+static __always_inline void read_segment(struct tcp_sock* tcp, struct BareRow* row) {
+  const struct sock_common* common = &tcp->inet_conn.icsk_inet.sk.__sk_common;
+  row->cookie = common->skc_cookie.counter;
+  row->state = common->skc_state;
+  row->is_idle = tcp->snd_una == tcp->write_seq && tcp->snd_nxt == tcp->write_seq;
+  row->is_plain = is_plain(tcp);
+  row->next = tcp->snd_nxt;
+  row->ack = tcp->rcv_nxt;
+  const __u32 right = tcp->rcv_wup + tcp->rcv_wnd;
+  row->window = (__s32)(right - row->ack) > 0 ? right - row->ack : 0;
+  row->window_scale = BPF_CORE_READ_BITFIELD(tcp, rx_opt.rcv_wscale);
+  row->has_timestamps = BPF_CORE_READ_BITFIELD(tcp, rx_opt.tstamp_ok);
+  row->timestamp = timestamp(tcp);
+  row->echo = tcp->rx_opt.ts_recent;
+  read_header(tcp, row);
+}
+
+// Its names are those of a segment from the peer.
+static __always_inline __u32 tuple_of(const struct BareQuestion* question, struct bpf_sock_tuple* tuple) {
+  if (question->is_v4) {
+    __builtin_memcpy(&tuple->ipv4.saddr, question->remote + 12, 4);
+    __builtin_memcpy(&tuple->ipv4.daddr, question->local + 12, 4);
+    tuple->ipv4.sport = question->remote_port;
+    tuple->ipv4.dport = question->local_port;
+    return sizeof tuple->ipv4;
   }
-  bpf_seq_write(context->meta->seq, &row, sizeof row);
+  __builtin_memcpy(tuple->ipv6.saddr, question->remote, 16);
+  __builtin_memcpy(tuple->ipv6.daddr, question->local, 16);
+  tuple->ipv6.sport = question->remote_port;
+  tuple->ipv6.dport = question->local_port;
+  return sizeof tuple->ipv6;
+}
+
+SEC("tc")
+int tell_bare_segment(struct __sk_buff* packet) {
+  struct BareQuestion question;
+  if (bpf_skb_load_bytes(packet, BARE_AT, &question, sizeof question) != 0) return 0;
+  struct bpf_sock_tuple tuple = {};
+  struct BareRow row = {};
+  struct bpf_sock* found = 0;
+  // The verifier wants a constant.
+  if (tuple_of(&question, &tuple) == sizeof tuple.ipv4)
+    found = bpf_skc_lookup_tcp(packet, &tuple, sizeof tuple.ipv4, BPF_F_CURRENT_NETNS, 0);
+  else
+    found = bpf_skc_lookup_tcp(packet, &tuple, sizeof tuple.ipv6, BPF_F_CURRENT_NETNS, 0);
+  if (found) {
+    // Not of a minisock or a connection request, which have none of a socket's fields.
+    struct tcp_sock* tcp = bpf_skc_to_tcp_sock(found);
+    if (tcp) read_segment(tcp, &row);
+    bpf_sk_release(found);
+  }
+  bpf_skb_store_bytes(packet, BARE_AT, &row, sizeof row, 0);
   return 0;
 }

@@ -65,6 +65,17 @@ struct AnswerRow {
   __u8 unused[6];
 };
 
+// Which socket is asked what its bare segment would say. The question stands in a "packet" behind room for a header of
+// Ethernet, and the answer in its place.
+#define BARE_AT 14
+struct BareQuestion {
+  __u8 local[16];
+  __u8 remote[16];
+  __u16 local_port;  // network order, as is remote_port
+  __u16 remote_port;
+  __u8 is_v4;  // the last four octets of each address
+  __u8 unused[3];
+};
 // What a bare segment of one socket would say now, and how its packets are sent.
 struct BareRow {
   __u64 cookie;
