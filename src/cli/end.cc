@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "cli/command.h"
+#include "cli/named.h"
 #include "host/api_client.h"
 #include "host/text.h"
 #include "host/view.h"
@@ -29,11 +30,8 @@ bool are_named(const EndCommand& command) {
 
 // The words as one filter: LOCAL REMOTE is the connection between them.
 std::string filter_of(const std::vector<std::string>& what) {
-  if (what.size() == 2) {
-    const auto local = host::parse_endpoint(what[0]);
-    const auto remote = host::parse_endpoint(what[1]);
-    if (local && remote) return fmt::format("src {} and dst {}", host::text(*local), host::text(*remote));
-  }
+  if (const auto ends = parse_ends(what))
+    return fmt::format("src {} and dst {}", host::text(ends->first), host::text(ends->second));
   return fmt::format("{}", fmt::join(what, " "));
 }
 
@@ -66,9 +64,11 @@ void tell(const std::string& id, const host::ApiFailure& failure, const EndComma
   const std::string who = host::printable(id);
   // Who does not answer about one answers about none of the rest.
   if (failure.status == 0) throw Trouble(fmt::format("{}: {}", who, failure.text));
-  if (failure.is_unknown() && are_named(command)) {
+  if (failure.is_unknown()) {
     fmt::print(stderr, "adieu: {}\n", failure.text);
-  } else if (failure.is_unknown() || failure.has_ended()) {
+    // It was there a moment ago: its plane has started anew, or its slot is another's.
+    tally.failed = tally.failed || !are_named(command);
+  } else if (failure.has_ended()) {
     fmt::print(command.json ? stderr : stdout, "{}: it had ended before\n", who);
     ++tally.done;
   } else {

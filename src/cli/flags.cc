@@ -293,9 +293,10 @@ void add_what_people_command(CLI::App& app) {
   auto* const how = end->add_option_group("how");
   how->set_help_flag("");
   how->add_flag_callback(
-      "--finish", [c = end_command] { c->how.how = host::EndHow::Finish; }, "send our FIN (default where it helps)");
+      "--finish", [c = end_command] { c->how.how = host::EndHow::Finish; },
+      "send our FIN (default in ESTABLISHED and CLOSE-WAIT)");
   how->add_flag_callback(
-      "--reset", [c = end_command] { c->how.how = host::EndHow::Reset; }, "send a RST (default elsewhere)");
+      "--reset", [c = end_command] { c->how.how = host::EndHow::Reset; }, "send a RST (default in the other states)");
   how->add_flag_callback(
       "--silent", [c = end_command] { c->how.how = host::EndHow::Silent; }, "end it here and tell nobody");
   CLI::Option* const keepalive = how->add_flag_callback(

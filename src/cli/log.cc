@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 
 #include "cli/command.h"
+#include "cli/named.h"
 #include "host/clock.h"
 #include "host/ledger.h"
 #include "host/ledger_json.h"
@@ -22,16 +24,13 @@ constexpr unsigned kAtOnce = 1000;
 
 host::LedgerQuery query_of(const LogCommand& command) {
   host::LedgerQuery query;
-  if (command.what.size() == 1) {
-    const auto id = host::parse_id(command.what[0]);
-    if (!id) throw Trouble(id.error().text);
-    query.id = *id;
-  } else if (command.what.size() == 2) {
-    const auto local = host::parse_endpoint(command.what[0]);
-    const auto remote = host::parse_endpoint(command.what[1]);
-    if (!local || !remote) throw Trouble((local ? remote : local).error().text);
-    query.local = host::text(*local);  // as the ledger writes them
-    query.remote = host::text(*remote);
+  if (!command.what.empty()) {
+    const Named named = parse_named(command.what);
+    query.id = named.id;
+    if (!named.id) {
+      query.local = host::text(named.local);  // as the ledger writes them
+      query.remote = host::text(named.remote);
+    }
   }
   for (const std::string& kind : command.kinds) query.kinds.push_back(*host::parse_entry_kind(kind));
   if (command.since > Duration{}) query.since = host::wall_clock() - command.since.ns / 1000;
@@ -86,7 +85,7 @@ void run_log(const LogCommand& command) {
   host::LedgerQuery query = query_of(command);
   const host::RunDir run_dir = host::RunDir::chosen(command.run_dir);
   const std::string path = run_dir.ledger();
-  if (!command.follow && ::access(path.c_str(), F_OK) != 0)
+  if (!command.follow && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT)
     throw Trouble(fmt::format("no ledger in {}: {}", run_dir.path(), host::how_to_start(run_dir)));
   const auto ledger = host::LedgerReader::open(path);
   if (!ledger && !command.follow) throw Trouble(ledger.error().text);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/named.h"
 #include "host/api_client.h"
 #include "host/text.h"
 
@@ -11,16 +12,10 @@ namespace {
 // The one that is meant: an ID stands for itself, two endpoints for the connection between them that still lives.
 // Empty: there is none.
 std::string id_of(const std::vector<std::string>& what, const host::ApiClient& api) {
-  if (what.size() == 1) {
-    const auto id = host::parse_id(what[0]);
-    if (!id) throw Trouble(id.error().text);
-    return host::text(*id);
-  }
-  const auto local = host::parse_endpoint(what[0]);
-  const auto remote = host::parse_endpoint(what[1]);
-  if (!local || !remote) throw Trouble((local ? remote : local).error().text);
-  const auto found =
-      api.connections(fmt::format("src {} and dst {} and not standing ended", host::text(*local), host::text(*remote)));
+  const Named named = parse_named(what);
+  if (named.id) return host::text(*named.id);
+  const auto found = api.connections(
+      fmt::format("src {} and dst {} and not standing ended", host::text(named.local), host::text(named.remote)));
   if (!found) throw Trouble(found.error().text);
   return found->connections.empty() ? std::string() : found->connections.front().id;
 }

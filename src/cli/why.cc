@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/listing.h"
+#include "cli/named.h"
 #include "cli/why_ladder.h"
 #include "cli/why_screen.h"
 #include "host/conntrack_seen.h"
@@ -24,32 +25,6 @@
 
 namespace adieu::cli {
 namespace {
-
-// What was asked for: a name, or two endpoints.
-struct Wanted {
-  std::optional<host::NamedId> id;
-  Endpoint local, remote;
-
-  bool is_between(const host::ConnectionView& view) const {
-    return view.record.local == local && view.record.remote == remote;
-  }
-};
-
-Wanted parse(const std::vector<std::string>& what) {
-  Wanted wanted;
-  if (what.size() == 1) {
-    const auto id = host::parse_id(what[0]);
-    if (!id) throw Trouble(id.error().text);
-    wanted.id = *id;
-    return wanted;
-  }
-  const auto local = host::parse_endpoint(what[0]);
-  const auto remote = host::parse_endpoint(what[1]);
-  if (!local || !remote) throw Trouble((local ? remote : local).error().text);
-  wanted.local = *local;
-  wanted.remote = *remote;
-  return wanted;
-}
 
 constexpr std::size_t kScreen = 24;
 constexpr std::size_t kMostEvidence = 6;
@@ -96,8 +71,9 @@ void add_head(Screen& screen, const host::ConnectionView& view) {
   else if (r.beside.in_state_by.is_known())
     age = "at least " + host::readable(view.now - r.beside.in_state_by);
   const std::string_view standing = control::name(verdict.standing);
-  screen.line("state",
-              fmt::format("{} for {}; peer {}", name(r.state), age, screen.paint(colour_of(standing), standing)));
+  const std::string state = r.has_ended() ? fmt::format("{} at its end, {} ago", name(r.state), age)
+                                          : fmt::format("{} for {}", name(r.state), age);
+  screen.line("state", fmt::format("{}; peer {}", state, screen.paint(colour_of(standing), standing)));
   const std::string who = view.holder_process == 0
                               ? std::string{}
                               : fmt::format(", {} pid {}", host::printable(view.comm), view.holder_process);
@@ -264,7 +240,7 @@ std::string json_of(const host::ConnectionView& view, const host::LedgerConnecti
 }
 
 // In no table any more: what the ledger knows, if anything.
-std::vector<std::string> past_of(const Wanted& wanted, const std::optional<host::LedgerReader>& ledger,
+std::vector<std::string> past_of(const Named& wanted, const std::optional<host::LedgerReader>& ledger,
                                  const WhyCommand& options, bool colour) {
   host::Result<std::optional<host::LedgerEnd>> end{std::nullopt};
   if (ledger)
@@ -283,11 +259,12 @@ std::vector<std::string> past_of(const Wanted& wanted, const std::optional<host:
 }
 
 // A living one before one that has ended and only still stands there.
-std::optional<host::ConnectionView> look_up(const host::CensusView& census, const Wanted& wanted) {
+std::optional<host::ConnectionView> look_up(const host::CensusView& census, const Named& wanted) {
   if (wanted.id) return census.find(*wanted.id);
   std::optional<host::ConnectionView> found;
   census.each([&](const host::ConnectionView& view) {
-    if (wanted.is_between(view) && (!found || found->record.has_ended())) found = view;
+    const bool is_it = view.record.local == wanted.local && view.record.remote == wanted.remote;
+    if (is_it && (!found || found->record.has_ended())) found = view;
   });
   return found;
 }
@@ -314,7 +291,7 @@ std::vector<std::string> why_screen(const host::CensusView& census, const host::
 
 void run_why(const WhyCommand& options) {
   std::signal(SIGPIPE, SIG_DFL);  // as every filter: see ls.cc
-  const Wanted wanted = parse(options.what);
+  const Named wanted = parse_named(options.what);
   const host::RunDir run_dir = host::RunDir::chosen(options.run_dir);
   const auto around = host::look_around(options.run_dir);
   if (!around) throw Trouble(around.error().text);

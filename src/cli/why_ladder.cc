@@ -121,8 +121,9 @@ std::vector<Row> past(const host::ConnectionView& view) {
   const Duration near = nearness(view.kind);
   const auto is_same = [near](Instant a, Instant b) { return a - b < near && b - a < near; };
   // The kernel does not tell when a socket came into its state, nor by which segment.
+  const std::string_view seen = r.has_ended() ? "ended" : "first seen in this state";
   Row entered =
-      view.kind == plane::PlaneKind::Kernel ? Row{r.state_entered, Way::Mark, "first seen in this state"} : entry_of(r);
+      view.kind == plane::PlaneKind::Kernel ? Row{r.state_entered, Way::Mark, std::string(seen)} : entry_of(r);
   entered.left = name(r.state);
   entered.right = peer_of(r.state);
   if (!entered.right.empty() && view.seen.verdict.standing != Standing::Alive) entered.right += " ?";

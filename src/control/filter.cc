@@ -115,7 +115,11 @@ Truth Filter::value(const Node& node, const Subject& subject) const {
     case Op::Remote: return truth(is_within(r.remote.address, node.number, node.second, node.bits));
     case Op::LocalPort: return compare(r.local.port);
     case Op::RemotePort: return compare(r.remote.port);
-    case Op::Standing: return unless(is_one(subject.standing, node.number, Standing::Unknown));
+    case Op::Standing:
+      // Whether it has ended is always known.
+      if (subject.standing == Standing::Unknown && node.number == static_cast<std::uint64_t>(Standing::Ended))
+        return unless(r.has_ended() ? Truth::Yes : Truth::No);
+      return unless(is_one(subject.standing, node.number, Standing::Unknown));
     case Op::Holder: return unless(is_one(r.holder, node.number, plane::Holder::Unknown));
     case Op::Held: return unless(is_one(held(r.holder), node.number, plane::Known::Unknown));
     case Op::EndOfStream:

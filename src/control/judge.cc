@@ -105,7 +105,11 @@ bool is_able(const Evidence& e, const Doing& doing) {
   if (doing.cause == Cause::Gone && !e.can_abort) return false;
   switch (doing.act) {
     case Act::Tell: return false;
-    case Act::Finish: return plane::has(e.abilities, Ability::Finish) && !is_sending_closed(e.state);
+    case Act::Finish: {
+      // Where it is looked for, a process must have it open; whoever has its listener open has not.
+      const bool nobody_can = e.beside.looked && (e.beside.process == 0 || e.holder != plane::Holder::Held);
+      return plane::has(e.abilities, Ability::Finish) && !is_sending_closed(e.state) && !nobody_can;
+    }
     case Act::Reset: return plane::has(e.abilities, Ability::AbortReset);
     case Act::Silent: return plane::has(e.abilities, Ability::AbortSilent);
     case Act::Keepalive: return can_have_keepalive(e) && !e.beside.keepalive && !e.beside.keepalive_refused;
@@ -141,6 +145,14 @@ Doing doing_of(const Evidence& e, const Rule& rule, Instant now, Standing standi
   return first;
 }
 
+// The rule goes on asking until it is proven that nobody is there, and ends it then.
+bool asks_to_the_end(const Evidence& e, const Rule& rule) {
+  const bool asks = !rule.unmeant && rule.probing && contains(rule.idle_states, e.state) &&
+                    (e.possible != 0 || e.asks_by(ProbeForm::Bare) > 0);
+  const bool acts = rule.act && !rule.exempt && is_able(e, {Cause::Gone, rule.when_gone});
+  return (e.pending || asks) && acts && enough_askable(e, rule);
+}
+
 Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing& doing) {
   const bool acts = rule.act && doing.act != Act::Tell && doing.act != Act::Keepalive;
   switch (standing) {
@@ -158,8 +170,8 @@ Ends ends_of(const Evidence& e, const Rule& rule, Standing standing, const Doing
   }
   if (acts) return Ends::Policy;
   if (const auto own = ends_by_own_timer(e)) return *own;
-  return standing == Standing::Suspect && enough_askable(e, rule) ? Ends::PeerAnswersOrVerdictGone
-                                                                  : ends_by_protocol(e.state);
+  return standing == Standing::Suspect && asks_to_the_end(e, rule) ? Ends::PeerAnswersOrVerdictGone
+                                                                   : ends_by_protocol(e.state);
 }
 
 Instant ends_at(const Evidence& e, Ends ends, const Doing& doing, Instant now) {

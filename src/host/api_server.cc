@@ -63,7 +63,8 @@ std::string_view sentence_of(plane::Outcome outcome, std::string_view act) {
     case plane::Outcome::HeardSince: return "its peer was heard in the meantime";
     case plane::Outcome::Expired: return "its data plane did not take the command in time, and will not";
     case plane::Outcome::Void: return "a new control plane has started, and the command is void: try again";
-    case plane::Outcome::Unable: return "its data plane cannot do that to a connection in this state";
+    case plane::Outcome::Unable:
+      return "its data plane cannot do that to it: its state, what its program has set, or who has it open forbids it";
     case plane::Outcome::TooSoon:
       return "it was asked, or heard, less than a second ago: peers limit such answers, try again";
     case plane::Outcome::Malformed: return "its data plane could not read the command: report this as a fault of adieu";

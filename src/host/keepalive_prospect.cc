@@ -73,14 +73,23 @@ std::string why_not(const plane::Record& record, plane::Abilities abilities, con
 
 std::string application(const plane::Record& record, const Values& v) {
   const std::string when = v.idle && v.interval && v.count
-                               ? fmt::format("{} after it was heard last", readable(*v.idle + *v.interval * *v.count))
+                               ? fmt::format("{} after it was heard last{}", readable(*v.idle + *v.interval * *v.count),
+                                             record.beside.keepalive ? "" : ", and no sooner than that from now")
                                : std::string("after the idle span and its questions");
   const std::string_view then =
       is_receiving_closed(record.state)
           ? "reading goes on to say end of stream, as before; its next write fails: ETIMEDOUT, from then on EPIPE"
           : "its next read or write fails: ETIMEDOUT, once; from then on end of stream, and EPIPE";
-  return fmt::format("nothing while the peer answers; if the peer is silent, {}{}: {}", when,
+  const bool is_pending = record.unsent != plane::kUnknownCount && record.unsent > 0;
+  const std::string_view first =
+      is_pending ? "once what it has sent is acknowledged, as until then its retransmissions decide: " : "";
+  return fmt::format("{}nothing while the peer answers; if the peer is silent, {}{}: {}", first, when,
                      v.is_guess ? ", if its program has not set its own values" : "", then);
+}
+
+// What the plane will see, and who tells does not.
+std::string_view may_be_refused(const OwnLimitsSeen& seen) {
+  return seen.options ? "" : "; refused if its program has set TCP_USER_TIMEOUT";
 }
 
 }  // namespace
@@ -113,12 +122,13 @@ Prospect keepalive_prospect_of(const plane::Record& record, plane::Abilities abi
   const std::string_view is_done =
       record.beside.keepalive ? "it is on already, and told new values" : "SO_KEEPALIVE is switched on";
   if (is_as_wanted(record, wanted, v, seen))
-    prospect.here = fmt::format("nothing is changed, as it is on already: {}", asks);
+    prospect.here = v.is_guess ? std::string("nothing is changed, as it is on already")
+                               : fmt::format("nothing is changed, as it is on already: {}", asks);
   else
     prospect.here = fmt::format(
         "{} through a duplicate of {}, and stays on: {}; it lives on while it is answered, and ends when nobody "
-        "answers",
-        is_done, whose, asks);
+        "answers{}",
+        is_done, whose, asks, may_be_refused(seen));
   prospect.application = application(record, v);
   prospect.peer = fmt::format(
       "if it is there: a segment without data after each {} of silence, which its kernel answers; if it has forgotten "

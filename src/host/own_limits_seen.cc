@@ -91,7 +91,7 @@ std::string setting(const OwnLimitsSeen& seen, const Limit& limit) {
       return fmt::format("tcp_synack_retries = {}, if its listener did not set TCP_SYNCNT", s.synack_retries);
     case LimitedBy::KeepaliveProbes: {
       if (is_own)
-        return fmt::format("its program's: first after {}, then every {}, {} of them",
+        return fmt::format("the socket's own: first after {}, then every {}, {} of them",
                            readable(seen.options->keepalive_time), readable(seen.options->keepalive_interval),
                            seen.options->keepalive_probes);
       return fmt::format("the network's, if its program did not set its own: first after {}, then every {}, {} of them",

@@ -121,6 +121,9 @@ void Sweep::meet(std::uint32_t slot, const Socket& socket) {
   if (record.state == previous.state) settle(previous.beside, record.beside);
   if (previous.beside.keepalive && record.holder == plane::Holder::Held && hides_keepalive(socket.timer))
     record.beside.keepalive = true;
+  // Its program has switched it off again: nobody fights it.
+  if (previous.beside.keepalive && !record.beside.keepalive && record.holder == plane::Holder::Held)
+    connection.refused_until = Instant::never();
   record.beside.keepalive_refused = now_ < connection.refused_until && !record.beside.keepalive;
   // A slot that says the same is left alone: its readers and the cache keep it as it is.
   if (record.beside != previous.beside) table_.set_beside(slot, record.beside);

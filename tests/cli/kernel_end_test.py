@@ -347,7 +347,8 @@ class KernelEnd(unittest.TestCase):
                                rf"{self.server.fileno()} of process {os.getpid()}, and stays on: the kernel asks the "
                                r"peer after 1.0 s without a segment, then every 1.0 s, 3 questions in all;")
         self.assertRegex(told, r"\n  application +nothing while the peer answers; if the peer is silent, 4.0 s after "
-                               "it was heard last: its next read or write fails: ETIMEDOUT, once;")
+                               "it was heard last, and no sooner than that from now: its next read or write fails: "
+                               "ETIMEDOUT, once;")
         self.assertRegex(told, r"\n  peer +if it is there: a segment without data after each 1.0 s of silence")
         self.assertEqual(self.keepalive(self.server)[0], 0, "nothing is done yet")
         self.assertIn("now in ESTABLISHED", self.ended(identity, *values))

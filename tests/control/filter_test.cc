@@ -225,7 +225,9 @@ TEST(Filter, AsksForTheStanding) {
   for (const auto& [asked, asked_standing] : kAll)
     for (const auto& [given, standing] : kAll) {
       const Scene scene = with([&](Scene& s) { s.standing = standing; });
-      const bool is_unknown = standing == Standing::Unknown && asked_standing != Standing::Unknown;
+      // Of one that nobody judges it is known that it has not ended.
+      const bool is_unknown =
+          standing == Standing::Unknown && asked_standing != Standing::Unknown && asked_standing != Standing::Ended;
       const Truth expected = is_unknown ? Truth::Unknown : asked == given ? Truth::Yes : Truth::No;
       EXPECT_EQ(scene.is("standing " + std::string(asked)), expected) << asked << given;
       EXPECT_EQ(scene.is("standing != " + std::string(asked)), static_cast<Truth>(2 - static_cast<int>(expected)));

@@ -243,6 +243,34 @@ TEST(Judge, WhoeverHasTheKernelsKeepaliveOnIsLeftToIt) {
   EXPECT_EQ(v.ends, Ends::OwnKeepalive);
 }
 
+TEST(Judge, ADoubtedPeerWhomNobodyAsksAnyMoreEndsNothing) {
+  const auto r = asked(half_closed(kHeard), 0, 1, kFirst, kFirst);
+  const Attention kernel{kBareOnly | plane::Ability::ProbeUncounted, {}, {}, {}};
+  EXPECT_EQ(judged(r, kFirst + 1_h, kRule, kernel).ends, Ends::PeerAnswersOrVerdictGone);
+  Rule rule;
+  rule.when_gone = Act::Tell;
+  EXPECT_EQ(judged(r, kFirst + 1_h, rule, kernel).ends, Ends::PeerFin);
+  rule = {};
+  rule.probing = false;  // a person has asked, once
+  EXPECT_EQ(judged(r, kFirst + 1_h, rule, kernel).ends, Ends::PeerFin);
+}
+
+TEST(Judge, NoRuleFinishesWhatNoProcessHasOpen) {
+  auto r = half_closed(kHeard, State::CloseWait);
+  r.holder = plane::Holder::AcceptQueue;
+  Rule rule;
+  rule.always = Act::Finish;
+  const Attention kernel{kBareOnly | plane::Ability::Finish, {}, {}, {}};
+  EXPECT_EQ(judged(r, kFirst, rule, kernel).act, Act::Finish);  // nobody has looked
+  r.beside.looked = true;
+  r.beside.process = 7;  // who listens
+  EXPECT_EQ(judged(r, kFirst, rule, kernel).act, Act::Tell);
+  r.holder = plane::Holder::Held;
+  EXPECT_EQ(judged(r, kFirst, rule, kernel).act, Act::Finish);
+  r.beside.process = 0;  // in flight
+  EXPECT_EQ(judged(r, kFirst, rule, kernel).act, Act::Tell);
+}
+
 TEST(Judge, WhomNoRuleEndsAlthoughItsPeerIsGoneItsOwnTimerEnds) {
   auto r = asked(half_closed(kHeard), 0, 31, kFirst, kFirst + 150_s);
   Rule rule;

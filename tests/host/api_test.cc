@@ -283,18 +283,24 @@ TEST(Prospect, OfAKeepaliveTellsWithTheValuesThatWillHold) {
   const Prospect ordered = prospect({60, 10, 3}, {});
   EXPECT_FALSE(ordered.refused);
   EXPECT_TRUE(tells(ordered.here, "after 1 min 0 s without a segment, then every 10.0 s, 3 questions in all"));
-  EXPECT_TRUE(tells(ordered.application, "silent, 1 min 30 s after it was heard last: its next read or write fails"));
+  EXPECT_TRUE(tells(ordered.application,
+                    "silent, 1 min 30 s after it was heard last, and no sooner than that from now: its next read"));
   EXPECT_FALSE(tells(ordered.application, "if its program has not set its own"));
   EXPECT_TRUE(tells(ordered.peer, "after each 1 min 0 s of silence"));
   const Prospect its_own = prospect({60, 0, 0}, has_set(false, 7200, 20, 2));
   EXPECT_TRUE(tells(its_own.application, "silent, 1 min 40 s after"));
   OwnLimitsSeen network;
   network.settings = kernel::Settings{};  // 75 s, 9
-  EXPECT_TRUE(tells(prospect({60, 0, 0}, network).application,
-                    "12 min 15 s after it was heard last, if its program has not set its own values"));
+  EXPECT_TRUE(
+      tells(prospect({60, 0, 0}, network).application,
+            "12 min 15 s after it was heard last, and no sooner than that from now, if its program has not set"));
   EXPECT_TRUE(tells(prospect({60, 0, 0}, {}).here, "then every tcp_keepalive_intvl"));
   EXPECT_TRUE(tells(prospect({60, 10, 3}, has_set(true, 60, 10, 3)).here, "nothing is changed"));
   EXPECT_FALSE(tells(prospect({60, 10, 3}, has_set(true, 60, 10, 4)).here, "nothing is changed"));
+  EXPECT_TRUE(tells(prospect({}, {}).here, "refused if its program has set TCP_USER_TIMEOUT"));
+  EXPECT_FALSE(tells(prospect({}, has_set(false, 60, 10, 3)).here, "TCP_USER_TIMEOUT"));
+  record.unsent = 50;
+  EXPECT_TRUE(tells(prospect({}, {}).application, "until then its retransmissions decide"));
   record.state = State::CloseWait;
   EXPECT_TRUE(tells(prospect({}, {}).application, "reading goes on to say end of stream"));
 }

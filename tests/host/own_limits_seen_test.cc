@@ -76,7 +76,7 @@ TEST(OwnLimitsSeen, AKeepaliveIsToldWithItsProgramsValuesOrTheNetworks) {
   seen.options.emplace();
   seen.options->keepalive_probes = 3;
   seen.options->keepalive_time = seconds(10);
-  EXPECT_EQ(sentences(seen, view)[1], "its program's: first after 10.0 s, then every 1 min 15 s, 3 of them");
+  EXPECT_EQ(sentences(seen, view)[1], "the socket's own: first after 10.0 s, then every 1 min 15 s, 3 of them");
 }
 
 TEST(OwnLimitsSeen, WhatHoldsOnceItIsClosedIsToldWhereNoClockRuns) {

@@ -680,6 +680,9 @@ TEST_F(KeepaliveAct, IsKnownToBeOnWhileItsOwnDataIsInFlightAndNoLongerOnceItIsOf
     return table->read(slot).beside.timer == plane::OwnTimer::None;
   }));
   EXPECT_FALSE(table->read(slot).beside.keepalive);
+  EXPECT_TRUE(table->read(slot).beside.keepalive_refused);  // whoever switches it off means it: no rule fights it
+  EXPECT_EQ(order(pair, {}), Outcome::Done);                // a person may
+  EXPECT_FALSE(table->read(slot).beside.keepalive_refused);
 }
 
 // Whatever has been set when it dies: what is on is as patient as it was, or as it was told to be.
