@@ -11,7 +11,7 @@ run:  ## install what is missing, build a release, and see the story (ARGS="..."
 	@cmake --build --preset release --target programs
 	build/adieu story $(ARGS)
 
-test: needs  ## every test, sanitizers and a minute of fuzzing: under 15 minutes on two cores
+test: needs  ## every test, sanitizers and half a minute of fuzzing: under 20 minutes on two cores
 	@tools/test.sh quick
 
 test-all: needs  ## every preset whole, clang-tidy, ten minutes of fuzzing
